@@ -20,6 +20,7 @@ type kafkaNode struct {
 	controller int
 	replicas   int // of the internal topics
 	heap       string
+	more       []string // lines that follow ours and win
 }
 
 func (n kafkaNode) propertiesFile() string { return filepath.Join(n.dir, "server.properties") }
@@ -65,7 +66,7 @@ func (n kafkaNode) properties(bootstrap string) string {
 		"num.network.threads=2",
 		"num.io.threads=4",
 	}
-	return strings.Join(lines, "\n") + "\n"
+	return strings.Join(append(lines, n.more...), "\n") + "\n"
 }
 
 // command runs the node.

@@ -87,6 +87,44 @@ func kafkaPing(ctx context.Context, addrs []string) error {
 
 // brokerPing asks one broker, which must know of n brokers.
 func brokerPing(addr string, n int) error {
+	return withBroker(addr, func(b *sarama.Broker) error {
+		meta, err := b.GetMetadata(&sarama.MetadataRequest{Version: 5, Topics: []string{}})
+		if err != nil {
+			return err
+		}
+		if len(meta.Brokers) < n {
+			return fmt.Errorf("knows %d brokers of %d", len(meta.Brokers), n)
+		}
+		if err := coordinates(b, sarama.CoordinatorGroup); err != nil {
+			return err
+		}
+		return coordinates(b, sarama.CoordinatorTransaction)
+	})
+}
+
+// coordinates returns nil when a coordinator is found, which makes its internal topic where that is missing.
+func coordinates(b *sarama.Broker, kind sarama.CoordinatorType) error {
+	found, err := b.FindCoordinator(&sarama.FindCoordinatorRequest{Version: 1, CoordinatorKey: "testenv", CoordinatorType: kind})
+	if err != nil {
+		return err
+	}
+	if !errors.Is(found.Err, sarama.ErrNoError) {
+		return found.Err
+	}
+	return nil
+}
+
+// brokerMetadata returns what the broker at addr knows of its cluster, without topics.
+func brokerMetadata(addr string) (meta *sarama.MetadataResponse, err error) {
+	err = withBroker(addr, func(b *sarama.Broker) error {
+		meta, err = b.GetMetadata(&sarama.MetadataRequest{Version: 5, Topics: []string{}})
+		return err
+	})
+	return meta, err
+}
+
+// withBroker runs do with one connection that closes afterwards.
+func withBroker(addr string, do func(*sarama.Broker) error) error {
 	cfg := sarama.NewConfig()
 	cfg.Version = sarama.V2_8_0_0
 	cfg.Net.DialTimeout, cfg.Net.ReadTimeout, cfg.Net.WriteTimeout = pingTimeout, pingTimeout, pingTimeout
@@ -98,22 +136,5 @@ func brokerPing(addr string, n int) error {
 	if ok, err := b.Connected(); !ok {
 		return errors.Join(errors.New("not connected"), err)
 	}
-	meta, err := b.GetMetadata(&sarama.MetadataRequest{Version: 5, Topics: []string{}})
-	if err != nil {
-		return err
-	}
-	if len(meta.Brokers) < n {
-		return fmt.Errorf("knows %d brokers of %d", len(meta.Brokers), n)
-	}
-	for _, kind := range []sarama.CoordinatorType{sarama.CoordinatorGroup, sarama.CoordinatorTransaction} {
-		found, err := b.FindCoordinator(&sarama.FindCoordinatorRequest{Version: 1, CoordinatorKey: "testenv", CoordinatorType: kind})
-		if err != nil {
-			return err
-		}
-		if !errors.Is(found.Err, sarama.ErrNoError) {
-			return found.Err
-		}
-	}
-	return nil
+	return do(b)
 }
-

@@ -51,3 +51,12 @@ func freePorts(n int) ([]int, error) {
 func loopback(port int) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
+
+// splitAddr is net.SplitHostPort for addresses made by loopback.
+func splitAddr(addr string) (host, port string) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		panic("testenv: not an address: " + addr)
+	}
+	return host, port
+}

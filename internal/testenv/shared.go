@@ -19,7 +19,9 @@ const (
 	defaultLinger = 60 * time.Second
 	// pingPatience is how long a shared server may stay silent, on a busy machine, before it is replaced.
 	pingPatience = 30 * time.Second
-	startTimeout = 2 * time.Minute
+	// startTimeout bounds the start of a server with what it has to install, attemptTimeout one attempt.
+	startTimeout   = 10 * time.Minute
+	attemptTimeout = 90 * time.Second
 )
 
 // A service is a kind of shared server. Package watchdog documents the files in its directory.
@@ -130,13 +132,11 @@ func (s service) startOnce(ctx context.Context, dir string) ([]string, error) {
 	if err := detachWatchdog(ctx, dir, log, linger(), command); err != nil {
 		return nil, err
 	}
-	seen := false
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
 	err = pollErr(ctx, func() error {
-		switch alive := s.supervised(dir); {
-		case alive:
-			seen = true
-		case seen:
-			return nil // it ended: reported below
+		if exists(filepath.Join(dir, "pid")) && !s.supervised(dir) {
+			return nil // it started and ended: reported below
 		}
 		return s.ping(ctx, addrs)
 	})

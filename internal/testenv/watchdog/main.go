@@ -48,7 +48,7 @@ func run(dir string, linger time.Duration, command []string) error {
 		return err
 	}
 	defer own.Close()
-	if !tryLock(own) {
+	if !lockSoon(own) {
 		return nil // another watchdog owns the directory
 	}
 	server := exec.Command(command[0], command[1:]...)
@@ -113,6 +113,17 @@ func end(dir string, server *exec.Cmd, exited <-chan error) error {
 	_ = os.RemoveAll(filepath.Join(dir, "data"))
 	_ = os.Remove(filepath.Join(dir, "pid"))
 	return err
+}
+
+// lockSoon tries for a while: users look at the lock by taking it shared for a moment.
+func lockSoon(f *os.File) bool {
+	for range 100 {
+		if tryLock(f) {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
 }
 
 func tryLock(f *os.File) bool {
