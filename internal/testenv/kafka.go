@@ -7,7 +7,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
+
+// privateSession keeps fault tests quick, and still lets a busy machine pause a broker for a while.
+const privateSession = 3 * time.Second
 
 // KafkaOptions describe a private Kafka. The zero value is one node.
 type KafkaOptions struct {
@@ -56,7 +60,7 @@ func newKafkaNode(t testing.TB, id int, opts KafkaOptions) *KafkaNode {
 	must(t, "find ports", err)
 	n := &KafkaNode{plan: kafkaNode{
 		id: id, dir: t.TempDir(), client: ports[0], advertised: loopback(ports[0]), broker: ports[1],
-		controller: ports[2], replicas: max(1, opts.Nodes), heap: either(opts.Heap, "512m"), more: opts.Config,
+		controller: ports[2], replicas: max(1, opts.Nodes), heap: either(opts.Heap, "512m"), session: privateSession, more: opts.Config,
 	}}
 	n.Server = &Server{
 		t: t, name: "kafka node " + strconv.Itoa(id), dir: n.plan.dir,

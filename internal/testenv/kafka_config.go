@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A kafkaNode is the plan of one broker and controller in one process.
@@ -20,7 +21,10 @@ type kafkaNode struct {
 	controller int
 	replicas   int // of the internal topics
 	heap       string
-	more       []string // lines that follow ours and win
+	// session is how long a killed broker counts as alive: its partitions find a new leader, and its restart is let
+	// in, only afterwards.
+	session time.Duration
+	more    []string // lines that follow ours and win
 }
 
 func (n kafkaNode) propertiesFile() string { return filepath.Join(n.dir, "server.properties") }
@@ -57,8 +61,8 @@ func (n kafkaNode) properties(bootstrap string) string {
 		"min.insync.replicas=" + isr,
 		"group.initial.rebalance.delay.ms=0",
 		"group.min.session.timeout.ms=1000",
-		"broker.session.timeout.ms=6000",
-		"broker.heartbeat.interval.ms=1000",
+		"broker.session.timeout.ms=" + strconv.FormatInt(n.session.Milliseconds(), 10),
+		"broker.heartbeat.interval.ms=500",
 		"log.retention.hours=24",
 		"log.segment.bytes=67108864",
 		"log.cleaner.dedupe.buffer.size=8388608",

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -46,7 +47,7 @@ func prepareKafka(ctx context.Context, dir string) (command, addrs []string, err
 	}
 	n := kafkaNode{
 		id: 1, dir: filepath.Join(dir, "data"), client: ports[0], advertised: loopback(ports[0]),
-		broker: ports[1], controller: ports[2], replicas: 1, heap: "768m",
+		broker: ports[1], controller: ports[2], replicas: 1, heap: "768m", session: 9 * time.Second,
 	}
 	if err := n.format(ctx, java, jars, kafkaUUID(), loopback(n.controller), "--standalone"); err != nil {
 		return nil, nil, err

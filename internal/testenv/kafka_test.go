@@ -57,10 +57,11 @@ func receive(t *testing.T, brokers []string, topic string, n int) {
 	}
 	defer func() { _ = c.Close() }()
 	for i := range int32(3) {
-		pc, err := c.ConsumePartition(topic, i, sarama.OffsetOldest)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var pc sarama.PartitionConsumer
+		Await(t, soon, func() (ok bool) { // a killed leader is replaced when its session ends
+			pc, err = c.ConsumePartition(topic, i, sarama.OffsetOldest)
+			return err == nil
+		}, "the partition has a leader")
 		for range n {
 			select {
 			case <-pc.Messages():

@@ -24,6 +24,7 @@ func NewProxy(t testing.TB, upstream string) *Proxy {
 	t.Helper()
 	port, err := freePort()
 	must(t, "find a port", err)
+	zerolog.SetGlobalLevel(zerolog.Disabled) // some effects log to the package's logger, which nobody else uses
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	p := &Proxy{t: t, proxy: toxiproxy.NewProxy(server, "testenv", loopback(port), upstream)}
 	must(t, "start a proxy", p.proxy.Start())
@@ -82,7 +83,8 @@ func (p *Proxy) add(name, kind string, attributes map[string]int64) {
 	}
 }
 
+// end closes the connections first: an effect cannot be removed while it writes to a peer that does not read.
 func (p *Proxy) end() {
-	p.proxy.Toxics.ResetToxics(context.Background())
 	p.proxy.Stop()
+	p.proxy.Toxics.ResetToxics(context.Background())
 }

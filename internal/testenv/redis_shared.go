@@ -3,7 +3,7 @@ package testenv
 import (
 	"bufio"
 	"context"
-	"fmt"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -68,6 +68,14 @@ func prepareRedis(ctx context.Context, dir string) (command, addrs []string, err
 
 // redisPing returns nil when the server at addr has loaded its data and answers.
 func redisPing(ctx context.Context, addr, password string) error {
+	if password != "" {
+		return redisDo(ctx, addr, "AUTH "+password, "PING")
+	}
+	return redisDo(ctx, addr, "PING")
+}
+
+// redisDo sends inline commands, each of which must be answered by a line that is no error.
+func redisDo(ctx context.Context, addr string, commands ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	var d net.Dialer
@@ -80,23 +88,17 @@ func redisPing(ctx context.Context, addr, password string) error {
 		_ = conn.SetDeadline(deadline)
 	}
 	r := bufio.NewReader(conn)
-	if password != "" {
-		if _, err := redisAsk(conn, r, "AUTH "+password); err != nil {
+	for _, command := range commands {
+		if _, err := conn.Write([]byte(command + "\r\n")); err != nil {
 			return err
 		}
+		reply, err := r.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(reply, "-") {
+			return errors.New(strings.TrimSpace(reply[1:]))
+		}
 	}
-	reply, err := redisAsk(conn, r, "PING")
-	if err == nil && reply != "+PONG" {
-		err = fmt.Errorf("PING: %s", reply)
-	}
-	return err
-}
-
-// redisAsk sends an inline command and returns the first line of the reply.
-func redisAsk(conn net.Conn, r *bufio.Reader, command string) (string, error) {
-	if _, err := conn.Write([]byte(command + "\r\n")); err != nil {
-		return "", err
-	}
-	line, err := r.ReadString('\n')
-	return strings.TrimSpace(line), err
+	return nil
 }

@@ -66,6 +66,10 @@ func (s *Sentinel) add() {
 	}
 	server.run()
 	server.await()
+	// With the periods of production (10 s and 2 s), it takes that long until a failover is possible, and four
+	// times the second until a restarted master is made a replica.
+	must(s.t, "set the sentinel's periods",
+		redisDo(s.t.Context(), addr, "SENTINEL DEBUG info-period 300", "SENTINEL DEBUG publish-period 300"))
 	s.watch, s.addrs = append(s.watch, server), append(s.addrs, addr)
 }
 
