@@ -1,0 +1,59 @@
+package durable
+
+import (
+	"context"
+	"time"
+)
+
+// HealthChecker is an optional ability of a Backend.
+type HealthChecker interface {
+	// Health returns nil when the broker serves appends as durably as configured, else the reason in words.
+	Health(ctx context.Context) error
+}
+
+// Administrator is an optional ability of a Backend.
+type Administrator interface {
+	// CreateTopic creates a topic. One that exists with the same number of partitions is left as it is; with
+	// another number it is ErrTopicExists.
+	CreateTopic(ctx context.Context, spec TopicSpec) error
+	// DeleteTopic removes a topic with its records; one that does not exist is ErrTopicNotFound.
+	DeleteTopic(ctx context.Context, topic string) error
+	// DescribeTopic tells the shape of a topic; ErrTopicNotFound where it does not exist.
+	DescribeTopic(ctx context.Context, topic string) (TopicInfo, error)
+}
+
+// TopicSpec describes a topic to create. Zero fields take the adapter's or the broker's default.
+type TopicSpec struct {
+	Name        string
+	Partitions  int           // defaults to the adapter's default
+	Replication int           // copies, where the backend replicates by topic
+	Retention   time.Duration // age after which records may be trimmed, where the backend trims by age
+	MaxLen      int64         // records after which the oldest may be trimmed, where the backend trims by count
+}
+
+// TopicInfo is the shape of a topic.
+type TopicInfo struct {
+	Name       string
+	Partitions []PartitionInfo
+}
+
+// PartitionInfo is what is stored in one partition.
+type PartitionInfo struct {
+	Partition int
+	Oldest    Position // "" when empty
+	Newest    Position // "" when empty
+	Records   int64    // stored now; an upper bound where the backend only knows offsets
+}
+
+// LagReporter is an optional ability of a Backend.
+type LagReporter interface {
+	// Lag tells how far group is behind in each partition of topic.
+	Lag(ctx context.Context, group, topic string) ([]PartitionLag, error)
+}
+
+// PartitionLag is how far a group is behind in one partition.
+type PartitionLag struct {
+	Partition int
+	Lag       int64 // records stored and not yet delivered or committed; -1 where unknown
+	Pending   int64 // delivered and not acknowledged, where the backend knows
+}

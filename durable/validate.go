@@ -1,0 +1,118 @@
+package durable
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// MetaUUID is the metadata key that the wire format reserves for the message's UUID.
+const MetaUUID = "_watermill_message_uuid"
+
+const (
+	maxTopic      = 249 // the limit of Kafka's topic names
+	maxGroup      = 249
+	nameRemedy    = "use letters, digits, '.', '_' and '-'"
+	metaKeyRemedy = "use a non-empty key without control characters"
+)
+
+// CheckTopic returns an *InvalidError unless topic is 1 to 249 characters of [A-Za-z0-9._-] and not "." or "..".
+func CheckTopic(topic string) error {
+	if topic == "" || topic == "." || topic == ".." || len(topic) > maxTopic || !plainName(topic, "._-") {
+		return Invalid("topic", topic, nameRemedy+", at most 249 of them")
+	}
+	return nil
+}
+
+// CheckGroup returns an *InvalidError unless g has a usable name and at least one usable topic, each once.
+func CheckGroup(g Group) error {
+	if g.Name == "" || len(g.Name) > maxGroup || !plainName(g.Name, "._-:") {
+		return Invalid("group name", g.Name, nameRemedy+" and ':', at most 249 of them")
+	}
+	if len(g.Topics) == 0 {
+		return Invalid("group topics", "", "name at least one topic")
+	}
+	seen := make(map[string]bool, len(g.Topics))
+	for _, t := range g.Topics {
+		if err := CheckTopic(t.Topic); err != nil {
+			return err
+		}
+		if seen[t.Topic] {
+			return Invalid("group topics", t.Topic, "name each topic once")
+		}
+		seen[t.Topic] = true
+	}
+	return nil
+}
+
+// CheckMessage returns an *InvalidError unless every metadata key of msg can be carried by every backend.
+func CheckMessage(msg *message.Message) error {
+	if msg == nil {
+		return Invalid("message", "nil", "pass a message")
+	}
+	for k := range msg.Metadata {
+		if k == MetaUUID {
+			return Invalid("metadata key", k, "it is reserved for the message's UUID; set Message.UUID")
+		}
+		if k == "" || hasControl(k) {
+			return Invalid("metadata key", k, metaKeyRemedy)
+		}
+	}
+	return nil
+}
+
+// CheckAppend checks the arguments of Append before anything is sent; adapters call it first. The error is a
+// *BatchError in which the offending message is Rejected and the others are NotSent. maxBytes is the largest
+// Size of a message, 0 for no bound.
+func CheckAppend(topic string, maxBytes int, msgs []*message.Message) error {
+	if err := CheckTopic(topic); err != nil {
+		return FailAll(topic, len(msgs), Rejected, err)
+	}
+	for i, m := range msgs {
+		if err := CheckMessage(m); err != nil {
+			return FailInvalid(topic, len(msgs), i, err)
+		}
+		if maxBytes <= 0 {
+			continue
+		}
+		if n := Size(m); n > maxBytes {
+			return FailInvalid(topic, len(msgs), i, tooLarge(n, maxBytes))
+		}
+	}
+	return nil
+}
+
+func tooLarge(n, most int) error {
+	return &sizeError{size: n, most: most}
+}
+
+// sizeError tells the size and the bound of a message that is too large. It matches ErrTooLarge.
+type sizeError struct{ size, most int }
+
+func (e *sizeError) Error() string {
+	return "message of " + strconv.Itoa(e.size) + " bytes exceeds the limit of " + strconv.Itoa(e.most) +
+		": publish less data or a reference to it, or raise the limit"
+}
+
+func (e *sizeError) Is(target error) bool { return target == ErrTooLarge }
+
+func plainName(s, extra string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(extra, c) >= 0 {
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+func hasControl(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,31 @@
+package realtime
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Sentinels for decisions; use errors.Is.
+var (
+	// ErrClosed: the backend, subscription or dispatcher was closed.
+	ErrClosed = errors.New("closed")
+	// ErrUnsupported: the backend cannot do what was asked; see Capabilities.
+	ErrUnsupported = errors.New("unsupported")
+	// ErrInvalid: an argument is not acceptable; errors.As finds the *InvalidError.
+	ErrInvalid = errors.New("invalid")
+	// ErrUnavailable: the broker cannot be reached or cannot serve now.
+	ErrUnavailable = errors.New("broker unavailable")
+)
+
+// InvalidError names an argument that is not acceptable and the remedy. It matches ErrInvalid.
+type InvalidError struct {
+	Field, Value, Remedy string
+}
+
+// Error implements error.
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("invalid %s %q: %s", e.Field, e.Value, e.Remedy)
+}
+
+// Is makes errors.Is(err, ErrInvalid) true.
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
