@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,11 +76,16 @@ func (n kafkaNode) properties(bootstrap string) string {
 
 // command runs the node.
 func (n kafkaNode) command(java, jars string) []string {
-	return []string{
-		java, "-Xmx" + n.heap, "-Xms128m", "-XX:+UseG1GC", "-Xshare:auto", "-cp", filepath.Join(jars, "*"),
-		"-Dlog4j2.configurationFile=" + filepath.Join(jars, "log4j2.properties"),
-		"kafka.Kafka", n.propertiesFile(),
-	}
+	return append(jvm(java, jars, "-Xmx"+n.heap, "-Xms128m"), "kafka.Kafka", n.propertiesFile())
+}
+
+// jvm starts a command line. On two cores, the serial collector and the first compiler alone took half of G1's and
+// the optimizing compiler's processor time and two thirds of their memory, at the same throughput (ProducerPerformance,
+// acks=all, 256 bytes: 345k/s against 326k/s warm, 311k/s against 190k/s cold).
+func jvm(java, jars string, flags ...string) []string {
+	return slices.Concat([]string{java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}, flags, []string{
+		"-cp", filepath.Join(jars, "*"), "-Dlog4j2.configurationFile=" + filepath.Join(jars, "log4j2.properties"),
+	})
 }
 
 // format writes the settings and makes the node's storage. quorum is what the storage tool needs to know of the
@@ -91,12 +97,9 @@ func (n kafkaNode) format(ctx context.Context, java, jars, clusterID, bootstrap 
 	if err := os.WriteFile(n.propertiesFile(), []byte(n.properties(bootstrap)), 0o600); err != nil {
 		return err
 	}
-	args := []string{
-		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(jars, "*"),
-		"-Dlog4j2.configurationFile=" + filepath.Join(jars, "log4j2.properties"),
-		"kafka.tools.StorageTool", "format", "-t", clusterID, "-c", n.propertiesFile(),
-	}
-	out, err := exec.CommandContext(ctx, java, append(args, quorum...)...).CombinedOutput()
+	args := slices.Concat(jvm(java, jars),
+		[]string{"kafka.tools.StorageTool", "format", "-t", clusterID, "-c", n.propertiesFile()}, quorum)
+	out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("format the storage of Kafka: %w: %s", err, out)
 	}

@@ -9,8 +9,7 @@ import (
 )
 
 const (
-	envDial = "TESTENV_DIAL" // tells a helper what to use
-	soon    = 30 * time.Second
+	soon = 30 * time.Second
 )
 
 func TestMain(m *testing.M) {
@@ -18,6 +17,7 @@ func TestMain(m *testing.M) {
 		"user":  useRedis,
 		"fail":  func() { os.Exit(3) },
 		"count": count,
+		"own":   own,
 	})
 }
 
