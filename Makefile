@@ -1,0 +1,48 @@
+SHELL := /bin/bash
+GO ?= go
+GOLANGCI_VERSION := v2.15.0
+BIN := $(CURDIR)/bin
+LINTER := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
+PKGS := ./...
+
+.DEFAULT_GOAL := help
+
+.PHONY: help build lint test race soak bench services services-down
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
+
+build: ## Compile everything, benchmarks included
+	$(GO) build $(PKGS)
+	cd benchmarks && $(GO) build ./...
+
+lint: $(LINTER) ## Run go vet, golangci-lint and the dependency check of the core
+	$(GO) vet $(PKGS)
+	$(LINTER) run
+	@bad=$$($(GO) list -deps ./durable ./realtime ./dual | grep -E 'sarama|go-redis|franz-go|prometheus|testify' || true); \
+	if [ -n "$$bad" ]; then echo "the core packages reach: $$bad"; exit 1; fi
+	cd benchmarks && $(GO) vet ./...
+
+$(LINTER):
+	mkdir -p $(BIN)
+	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(BIN)/golangci-lint $@
+
+test: services ## Run every test against real servers
+	$(GO) test -timeout 10m $(PKGS)
+	cd benchmarks && $(GO) test ./...
+
+race: services ## Run every test with the race detector
+	$(GO) test -race -timeout 20m $(PKGS)
+
+soak: services ## Run the long checks: repeated race runs and the full fault matrices
+	DUALSTREAM_SOAK=1 $(GO) test -race -count=5 -timeout 120m $(PKGS)
+
+bench: services ## Print the benchmark table: ratios against the raw clients and Watermill
+	cd benchmarks && $(GO) run .
+
+services: ## Install what is missing and start the shared test servers
+	$(GO) run ./internal/testenv/cmd/services up
+
+services-down: ## Stop the shared test servers
+	$(GO) run ./internal/testenv/cmd/services down
