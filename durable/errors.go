@@ -137,11 +137,11 @@ func (e *BatchError) Error() string {
 		e.Topic, failed, len(e.Outcomes), first, o.Status, o.Err)
 }
 
-// Unwrap gives the distinct reasons to errors.Is and errors.As.
+// Unwrap gives the reasons to errors.Is and errors.As.
 func (e *BatchError) Unwrap() []error {
-	var errs []error
+	errs := make([]error, 0, len(e.Outcomes))
 	for _, o := range e.Outcomes {
-		if o.Err != nil && (len(errs) == 0 || errs[len(errs)-1] != o.Err) {
+		if o.Err != nil {
 			errs = append(errs, o.Err)
 		}
 	}
