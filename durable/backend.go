@@ -50,7 +50,7 @@ type Consumer interface {
 	// Ack marks deliveries as finished: each of them under AckEach; under AckThrough everything of the claim
 	// up to and including each of them, in fetch order. It returns when the consumer has accepted them; the
 	// backend may write them later, at the latest in Close. An ack under a claim that was lost is ignored
-	// and counted, never an error.
+	// and counted, never an error. Neither Ack nor Release keeps the slice.
 	Ack(ctx context.Context, ds ...Delivery) error
 
 	// Release gives deliveries back that were fetched and are not finished: they go to the claim's next owner

@@ -1,0 +1,89 @@
+package durable
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// HandleEvent makes a handler of messages from a handler of events. The ctx that h gets is the message's; see
+// Process. A message that is not an event is an *InvalidError of the handler.
+func HandleEvent(h func(ctx context.Context, e Event) error) message.NoPublishHandlerFunc {
+	return func(msg *message.Message) error {
+		e, err := EventOf(msg)
+		if err != nil {
+			return err
+		}
+		return h(msg.Context(), e)
+	}
+}
+
+// DeliveryOf returns the delivery that a handler under Process works on, from the context of its message. Attempt
+// counts the attempts of this process too.
+func DeliveryOf(ctx context.Context) (Delivery, bool) {
+	c, ok := ctx.Value(deliveryKey{}).(*deliveryContext)
+	if !ok {
+		return Delivery{}, false
+	}
+	d := *c.delivery
+	d.Attempt = c.attempt
+	return d, true
+}
+
+// PanicError is a panic of a handler, made an error.
+type PanicError struct {
+	Value any    // what was given to panic
+	Stack []byte // of the goroutine that panicked
+}
+
+// Error implements error, without the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v", e.Value) }
+
+// Unwrap is the value where it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+type deliveryKey struct{}
+
+// deliveryContext is the context of one attempt: it ends as the claim's does, and has the values of the context
+// that Process was given. It is part of a task, so that the first attempt allocates nothing.
+type deliveryContext struct {
+	context.Context // of the claim, in this run
+	values          context.Context
+	delivery        *Delivery
+	attempt         int
+}
+
+// Value implements context.Context.
+func (c *deliveryContext) Value(key any) any {
+	if _, ok := key.(deliveryKey); ok {
+		return c
+	}
+	if v := c.Context.Value(key); v != nil {
+		return v
+	}
+	return c.values.Value(key)
+}
+
+// invoke runs the handler once on t, outside of any lock.
+func (r *run) invoke(t *task) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p := &PanicError{Value: v, Stack: debug.Stack()}
+			r.logger.Error("durable: handler panicked", "topic", t.d.Topic, "position", string(t.d.Position),
+				"panic", p.Error(), "stack", string(p.Stack))
+			err = p
+		}
+	}()
+	t.d.Message.SetContext(t.ctx)
+	if t.d.DecodeErr != nil && r.o.Undecodable != nil {
+		d := *t.d
+		d.Attempt = t.ctx.attempt
+		return r.o.Undecodable(t.ctx, d)
+	}
+	return r.handler(t.d.Message)
+}

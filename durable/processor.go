@@ -1,0 +1,143 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// Process joins g as one member and runs h on what it is given, until ctx ends or the backend ends it. It blocks.
+//
+// Order. Deliveries with one key run one after the other, in fetch order; different keys side by side, up to
+// Concurrency. Deliveries without a key have no order among themselves. A slow key stalls itself alone until
+// MaxInFlight is reached.
+//
+// Results. A nil error of h acknowledges the delivery (in batches, as the backend's Capabilities.Ack says). Any other
+// is a retry: after the delay of RetryAfter, else of ProcessOptions.Backoff, without end; a policy that gives up is
+// the handler's to add. A delivery that waits for its retry holds its key and its place in flight, but neither a
+// worker nor a goroutine. A panic is recovered, logged and retried as a *PanicError. The error alone decides: the
+// message's own Ack and Nack mean nothing here.
+//
+// Contexts. The message's context has the values of ctx and the delivery (see DeliveryOf). It ends when the claim is
+// lost and when DrainTimeout is over, not when ctx ends.
+//
+// Claims. When a claim is draining, what was not started is released in order, what runs finishes, and its
+// acknowledgements are flushed at once. When it is lost, the contexts of its handlers end and their results are
+// ignored.
+//
+// Errors. Transient ones of the backend are logged when the state changes and retried. ErrClosed, ErrPositionExpired,
+// ErrFenced and ErrUnsupported end Process, as the end of ctx does: nothing more is fetched, what was not started is
+// released (retries that wait included), running handlers finish within DrainTimeout, acknowledgements are flushed
+// and the group is left. After the end of ctx the error is nil, or what went wrong on the way out. A handler that
+// ignores its context for 5 s more is left behind, and the error says how many were.
+func Process(ctx context.Context, b Backend, g Group, h message.NoPublishHandlerFunc, o ProcessOptions) error {
+	if b == nil {
+		return Invalid("backend", "nil", "pass a backend")
+	}
+	if h == nil {
+		return Invalid("handler", "nil", "pass a handler")
+	}
+	o, err := o.filled()
+	if err != nil {
+		return err
+	}
+	if err := CheckGroup(g); err != nil {
+		return err
+	}
+	consumer, err := b.Consume(ctx, g)
+	if err != nil {
+		return fmt.Errorf("durable: join group %q: %w", g.Name, err)
+	}
+	r := newRun(ctx, b.Capabilities().Ack, consumer, h, o)
+	r.logger = o.Logger.With("group", g.Name)
+	r.loops.Go(r.ackLoop)
+	r.loops.Go(r.retryLoop)
+	err = r.fetchLoop()
+	if err = errors.Join(err, r.shutdown()); err != nil {
+		return fmt.Errorf("durable: process group %q: %w", g.Name, err)
+	}
+	return nil
+}
+
+// run is one call of Process.
+type run struct {
+	o           ProcessOptions
+	throughMode bool
+	handler     message.NoPublishHandlerFunc
+	consumer    Consumer
+	logger      *slog.Logger
+
+	values    context.Context // what Process was given
+	fetching  context.Context // ends when fetching must
+	stopFetch context.CancelFunc
+	acking    context.Context // ends when acknowledging must give up
+	stopAck   context.CancelCauseFunc
+
+	loops   sync.WaitGroup // acknowledgements, retries, one watcher per claim
+	workers sync.WaitGroup
+	ackKick chan struct{} // 1: look at the acknowledgements
+	ackEnd  chan struct{} // closed: flush the last and end
+	ackErr  error         // of the last flush; read after loops
+	retryAt chan struct{} // 1: the earliest retry changed
+	room    chan struct{} // 1: something was let go
+	drained chan struct{} // closed when stopping and nothing runs
+	ended   chan struct{} // closed when claims need no watching any more
+
+	mu         sync.Mutex // the only lock; never held over I/O or a callback
+	idle       sync.Cond  // workers without work
+	idlers     int
+	started    int  // workers
+	running    int  // handlers
+	waking     bool // a worker was woken or started and has not taken anything yet
+	stopping   bool
+	quit       bool // workers end
+	flush      bool // acknowledge what there is
+	wantRoom   bool // the fetcher waits
+	ready      taskQueue
+	spare      []*lane
+	claims     map[*Claim]*claimed
+	held       int
+	heldBytes  int
+	retries    retryHeap
+	waiting    int // tasks in state taskWaiting
+	acks       ackBatch
+	dirty      []*claimed // AckThrough: claims with through set
+	spareAcks  []Delivery
+	noDrainers bool // drained is closed
+}
+
+func newRun(ctx context.Context, mode AckMode, c Consumer, h message.NoPublishHandlerFunc, o ProcessOptions) *run {
+	r := &run{
+		o: o, throughMode: mode == AckThrough, handler: h, consumer: c,
+		values:  ctx,
+		ackKick: make(chan struct{}, 1),
+		ackEnd:  make(chan struct{}),
+		retryAt: make(chan struct{}, 1),
+		room:    make(chan struct{}, 1),
+		drained: make(chan struct{}),
+		ended:   make(chan struct{}),
+		claims:  make(map[*Claim]*claimed),
+	}
+	r.idle.L = &r.mu
+	r.fetching, r.stopFetch = context.WithCancel(ctx)
+	r.acking, r.stopAck = context.WithCancelCause(context.WithoutCancel(ctx))
+	return r
+}
+
+// poke leaves one wake-up in c, which has room for one.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// terminal tells whether an error of a Consumer ends the membership.
+func terminal(err error) bool {
+	return errors.Is(err, ErrClosed) || errors.Is(err, ErrPositionExpired) ||
+		errors.Is(err, ErrFenced) || errors.Is(err, ErrUnsupported)
+}

@@ -1,0 +1,105 @@
+package durable
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// ackBatch is what is finished and not acknowledged yet.
+type ackBatch struct {
+	ds            []Delivery
+	events, bytes int // finished deliveries, of which AckThrough names the last only
+}
+
+// ackLoop acknowledges by count, by time, when the engine has nothing else to do, and when told to.
+func (r *run) ackLoop() {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	defer timer.Stop()
+	due, ending := false, false
+	for {
+		batch, wait := r.takeAcks(due || ending)
+		due = false
+		if batch.events > 0 {
+			timer.Stop()
+			if r.ackErr = r.acknowledge(batch); r.ackErr != nil {
+				return
+			}
+			continue
+		}
+		if ending {
+			return
+		}
+		if wait {
+			timer.Reset(r.o.AckInterval)
+		}
+		select {
+		case <-r.ackKick:
+		case <-timer.C:
+			due = true
+		case <-r.ackEnd:
+			ending = true
+		}
+	}
+}
+
+// takeAcks takes what is to be acknowledged now: all there is, or nothing. wait: there is something for later.
+func (r *run) takeAcks(now bool) (b ackBatch, wait bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.acks.events == 0 {
+		r.flush = false
+		return ackBatch{}, false
+	}
+	idle := r.running == 0 && r.ready.head == nil
+	if !now && !r.flush && !idle && r.acks.events < r.o.AckBatch {
+		return ackBatch{}, true
+	}
+	r.flush = false
+	for _, c := range r.dirty {
+		if !c.lost {
+			r.acks.ds = append(r.acks.ds, *c.through)
+		}
+		c.through = nil
+	}
+	clear(r.dirty)
+	r.dirty = r.dirty[:0]
+	b, r.acks = r.acks, ackBatch{ds: r.spareAcks}
+	r.spareAcks = nil
+	return b, false
+}
+
+// acknowledge hands b to the consumer, again and again while the error is transient. An error
+// that lasts ends fetching.
+func (r *run) acknowledge(b ackBatch) error {
+	for faults := 0; len(b.ds) > 0; {
+		err := r.consumer.Ack(r.acking, b.ds...)
+		if err == nil {
+			if faults > 0 {
+				r.logger.Info("durable: acknowledging again", "failures", faults)
+			}
+			break
+		}
+		faults++
+		if terminal(err) || r.acking.Err() != nil {
+			err = fmt.Errorf("acknowledge %d deliveries: %w", b.events, err)
+			r.stopFetch()
+			return err
+		}
+		if faults == 1 {
+			r.logger.Warn("durable: acknowledging failed, trying again", "error", err)
+		}
+		if pause(r.acking, exponential(faults, faultFirst, faultMost)) != nil {
+			return fmt.Errorf("acknowledge %d deliveries: %w", b.events, context.Cause(r.acking))
+		}
+	}
+	clear(b.ds)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spareAcks = b.ds[:0]
+	r.held -= b.events
+	r.heldBytes -= b.bytes
+	r.roomChanged()
+	return nil
+}

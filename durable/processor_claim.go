@@ -1,0 +1,69 @@
+package durable
+
+import "context"
+
+// claimOf is the engine's side of claim; a new one gets its watcher. The caller holds mu.
+func (r *run) claimOf(claim *Claim) *claimed {
+	if c := r.claims[claim]; c != nil {
+		return c
+	}
+	c := &claimed{claim: claim, lanes: make(map[string]*lane), draining: r.stopping, empty: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancelCause(claim.Context())
+	r.claims[claim] = c
+	r.loops.Go(func() { r.watch(c) })
+	return c
+}
+
+// watch follows one claim to its end, or to that of the run.
+func (r *run) watch(c *claimed) {
+	defer c.cancel(nil)
+	select {
+	case <-c.claim.Draining():
+	case <-r.ended:
+		return
+	}
+	r.drain(c)
+	select {
+	case <-c.claim.Context().Done():
+		r.lose(c)
+	case <-c.empty:
+	case <-r.ended:
+	}
+}
+
+// drain starts nothing more under c, gives back what was not started and has the finished acknowledged at once.
+func (r *run) drain(c *claimed) {
+	r.mu.Lock()
+	c.draining = true
+	back := r.releaseIdle(c)
+	r.flush = true
+	poke(r.ackKick)
+	r.mu.Unlock()
+	r.release(back)
+}
+
+// lose forgets what c holds, except what runs: that is forgotten when it returns.
+func (r *run) lose(c *claimed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.lost = true
+	for t := c.head; t != nil; {
+		after := t.after
+		if t.state != taskRunning {
+			r.forget(t)
+		}
+		t = after
+	}
+	r.endIfEmpty(c)
+	r.roomChanged()
+}
+
+// endIfEmpty ends a draining claim of which nothing is held. The caller holds mu.
+func (r *run) endIfEmpty(c *claimed) {
+	if !c.draining || c.head != nil || c.ended {
+		return
+	}
+	c.ended = true
+	delete(r.claims, c.claim)
+	close(c.empty)
+}

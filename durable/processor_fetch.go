@@ -1,0 +1,130 @@
+package durable
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	faultFirst = 100 * time.Millisecond
+	faultMost  = 5 * time.Second
+)
+
+// fetchLoop fetches until fetching ends, which is no error of its own, or until the consumer does.
+func (r *run) fetchLoop() error {
+	faults, average := 0, 0
+	for {
+		n, err := r.awaitRoom(average)
+		if err != nil {
+			return nil
+		}
+		ds, err := r.consumer.Fetch(r.fetching, n)
+		if len(ds) > 0 {
+			average = r.enqueue(ds)
+		}
+		if err == nil {
+			if faults > 0 {
+				r.logger.Info("durable: fetching again", "failures", faults)
+			}
+			faults = 0
+			continue
+		}
+		if r.fetching.Err() != nil {
+			return nil
+		}
+		if terminal(err) {
+			return fmt.Errorf("fetch: %w", err)
+		}
+		faults++
+		if faults == 1 {
+			r.logger.Warn("durable: fetch failed, trying again", "error", err)
+		}
+		if pause(r.fetching, exponential(faults, faultFirst, faultMost)) != nil {
+			return nil
+		}
+	}
+}
+
+// awaitRoom waits until something may be fetched and tells how much; average is the expected size of a message.
+func (r *run) awaitRoom(average int) (int, error) {
+	for {
+		r.mu.Lock()
+		n := min(r.o.FetchSize, r.o.MaxInFlight-r.held)
+		if left := r.o.MaxInFlightBytes - r.heldBytes; left <= 0 {
+			n = 0
+		} else if average > 0 {
+			n = min(n, left/average+1)
+		}
+		r.wantRoom = n <= 0
+		r.mu.Unlock()
+		if n > 0 {
+			return n, r.fetching.Err()
+		}
+		select {
+		case <-r.room:
+		case <-r.fetching.Done():
+			return 0, r.fetching.Err()
+		}
+	}
+}
+
+// roomChanged wakes the fetcher if it waits. The caller holds mu.
+func (r *run) roomChanged() {
+	if r.wantRoom {
+		poke(r.room)
+	}
+}
+
+// enqueue takes a fetched batch in and returns the average size of its messages.
+func (r *run) enqueue(ds []Delivery) int {
+	tasks := make([]task, len(ds))
+	total := 0
+	for i := range ds {
+		if ds[i].Message != nil {
+			tasks[i].size = Size(ds[i].Message)
+		}
+		total += tasks[i].size
+	}
+	r.mu.Lock()
+	var c *claimed
+	var late []*claimed // claims that are draining already
+	for i := range ds {
+		if c == nil || c.claim != ds[i].Claim {
+			c = r.claimOf(ds[i].Claim)
+			if c.draining {
+				late = append(late, c)
+			}
+		}
+		t := &tasks[i]
+		t.d, t.claim = &ds[i], c
+		t.first = deliveryContext{Context: c.ctx, values: r.values, delivery: t.d, attempt: max(1, ds[i].Attempt)}
+		t.ctx = &t.first
+		c.push(t)
+		if !c.draining {
+			r.arrive(t)
+		}
+	}
+	r.held += len(ds)
+	r.heldBytes += total
+	var back []Delivery
+	for _, c := range late {
+		back = append(back, r.releaseIdle(c)...)
+	}
+	r.wake()
+	r.mu.Unlock()
+	r.release(back)
+	return total / len(ds)
+}
+
+// pause waits for d or the end of ctx, whose error it returns.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

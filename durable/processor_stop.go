@@ -1,0 +1,96 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	handlerGrace = 5 * time.Second  // for handlers to return after their contexts ended
+	leaveTimeout = 10 * time.Second // for the last acknowledgements, and again for leaving the group
+)
+
+// errDrainTimeout is the cause that handlers find in their contexts.
+var errDrainTimeout = errors.New("durable: the time to drain is over")
+
+// shutdown ends the run in order: release, finish, acknowledge, leave. It joins every goroutine but those of handlers
+// that ignore their contexts.
+func (r *run) shutdown() error {
+	r.stopFetch()
+	r.releaseAll()
+	stuck := r.awaitHandlers()
+	close(r.ackEnd)
+	giveUp := time.AfterFunc(leaveTimeout, func() { r.stopAck(context.DeadlineExceeded) })
+	defer giveUp.Stop()
+	close(r.ended)
+	r.loops.Wait()
+	r.stopAck(nil)
+	r.mu.Lock()
+	r.quit = true
+	r.idle.Broadcast()
+	r.mu.Unlock()
+	if stuck == nil {
+		r.workers.Wait()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.values), leaveTimeout)
+	defer cancel()
+	err := r.consumer.Close(ctx)
+	if err != nil {
+		err = fmt.Errorf("leave: %w", err)
+	}
+	return errors.Join(stuck, r.ackErr, err)
+}
+
+// releaseAll gives back everything that was not started.
+func (r *run) releaseAll() {
+	r.mu.Lock()
+	r.stopping = true
+	var back []Delivery
+	for _, c := range r.claims {
+		c.draining = true
+		back = append(back, r.releaseIdle(c)...)
+	}
+	r.endIfDrained()
+	r.mu.Unlock()
+	r.release(back)
+}
+
+// endIfDrained tells shutdown that nothing runs any more. The caller holds mu.
+func (r *run) endIfDrained() {
+	if r.stopping && r.running == 0 && !r.noDrainers {
+		r.noDrainers = true
+		close(r.drained)
+	}
+}
+
+// awaitHandlers waits for running handlers until DrainTimeout, ends their contexts, and waits a little more.
+func (r *run) awaitHandlers() error {
+	timer := time.NewTimer(r.o.DrainTimeout)
+	defer timer.Stop()
+	select {
+	case <-r.drained:
+		return nil
+	case <-timer.C:
+	}
+	r.logger.Warn("durable: handlers still run at the end of DrainTimeout, ending their contexts")
+	r.mu.Lock()
+	all := make([]*claimed, 0, len(r.claims))
+	for _, c := range r.claims {
+		all = append(all, c)
+	}
+	r.mu.Unlock()
+	for _, c := range all {
+		c.cancel(errDrainTimeout)
+	}
+	timer.Reset(handlerGrace)
+	select {
+	case <-r.drained:
+		return nil
+	case <-timer.C:
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fmt.Errorf("%d handlers still run %s after their contexts ended", r.running, handlerGrace)
+}

@@ -1,0 +1,104 @@
+package durable
+
+import "time"
+
+// work is one worker: it settles what it has handled and takes the next under one acquisition of the lock.
+func (r *run) work() {
+	r.mu.Lock()
+	r.waking = false
+	for {
+		t := r.next()
+		if t == nil {
+			r.mu.Unlock()
+			return
+		}
+		t.state = taskRunning
+		r.running++
+		r.wake()
+		r.mu.Unlock()
+		err := r.invoke(t)
+		var delay time.Duration
+		if err != nil {
+			delay = r.delay(t, err)
+		}
+		r.mu.Lock()
+		if back := r.finish(t, err, delay); len(back) > 0 {
+			r.mu.Unlock()
+			r.release(back)
+			r.mu.Lock()
+		}
+	}
+}
+
+// next waits for a ready task; nil when workers are to end. The caller holds mu.
+func (r *run) next() *task {
+	for {
+		if t := r.take(); t != nil {
+			return t
+		}
+		if r.quit {
+			return nil
+		}
+		if r.running == 0 && r.acks.events > 0 {
+			poke(r.ackKick)
+		}
+		r.idlers++
+		r.idle.Wait()
+		r.idlers--
+		r.waking = false
+	}
+}
+
+// wake brings one more worker in where something is ready; that one brings the next. So a burst of short handlers
+// does not wake all of them, and a slow handler does not keep the rest waiting. The caller holds mu.
+func (r *run) wake() {
+	if r.waking || r.ready.head == nil {
+		return
+	}
+	if r.idlers > 0 {
+		r.waking = true
+		r.idle.Signal()
+		return
+	}
+	if r.started < r.o.Concurrency {
+		r.waking = true
+		r.started++
+		r.workers.Go(r.work)
+	}
+}
+
+// finish settles t, which was handled with err; delay is the one before its retry. The caller holds mu and releases
+// what is returned after it has unlocked.
+func (r *run) finish(t *task, err error, delay time.Duration) []Delivery {
+	r.running--
+	c := t.claim
+	var back []Delivery
+	switch {
+	case c.lost:
+		r.forget(t)
+		r.pass(t)
+		r.roomChanged()
+	case err == nil && !t.gap:
+		r.settle(t)
+		r.pass(t)
+	case c.draining:
+		t.state = taskQueued
+		back = r.releaseIdle(c)
+	default:
+		r.postpone(t, err, delay)
+	}
+	if c.draining {
+		r.flush = true
+		poke(r.ackKick)
+		r.endIfEmpty(c)
+	}
+	r.endIfDrained()
+	return back
+}
+
+// release gives deliveries back, outside of the lock.
+func (r *run) release(ds []Delivery) {
+	if len(ds) > 0 {
+		r.consumer.Release(ds...)
+	}
+}

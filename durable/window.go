@@ -1,0 +1,135 @@
+package durable
+
+import "context"
+
+type taskState uint8
+
+const (
+	taskQueued   taskState = iota // ready, or in its lane behind another
+	taskRunning                   // a worker has it
+	taskWaiting                   // failed; its retry is scheduled
+	taskDone                      // handled, but something before it in the window is not (AckThrough)
+	taskReleased                  // no longer ours
+)
+
+// task is a delivery in the engine. All fields but d and ctx are guarded by run.mu.
+type task struct {
+	d     *Delivery
+	ctx   *deliveryContext
+	first deliveryContext // ctx of the first attempt
+	claim *claimed
+	lane  *lane // nil where the key has no order
+	next  *task // in the lane's or the ready queue
+	size  int
+	state taskState
+	gap   bool // something before it in the window was released: it can no longer be acknowledged (AckThrough)
+
+	before, after *task // in the window of the claim
+}
+
+// claimed is a claim in the engine, with its window: the deliveries held, in fetch order. Guarded by run.mu.
+type claimed struct {
+	claim    *Claim
+	ctx      context.Context // of handlers: ends with the claim, or when the time to drain is over
+	cancel   context.CancelCauseFunc
+	lanes    map[string]*lane
+	draining bool
+	lost     bool
+	ended    bool
+	empty    chan struct{} // closed when the claim is draining and its window is empty
+
+	head, tail *task
+	through    *Delivery // AckThrough: last of the completed prefix that is not acknowledged yet
+}
+
+func (c *claimed) push(t *task) {
+	t.before = c.tail
+	if c.tail == nil {
+		c.head = t
+	} else {
+		c.tail.after = t
+	}
+	c.tail = t
+}
+
+func (c *claimed) unlink(t *task) {
+	if t.before == nil {
+		c.head = t.after
+	} else {
+		t.before.after = t.after
+	}
+	if t.after == nil {
+		c.tail = t.before
+	} else {
+		t.after.before = t.before
+	}
+	t.before, t.after = nil, nil
+}
+
+// settle takes a handled task into the acknowledgements. The caller holds mu.
+func (r *run) settle(t *task) {
+	c := t.claim
+	if !r.throughMode {
+		c.unlink(t)
+		r.acks.ds = append(r.acks.ds, *t.d)
+		r.countAck(t)
+		return
+	}
+	t.state = taskDone
+	for h := c.head; h != nil && h.state == taskDone; h = c.head {
+		c.unlink(h)
+		if c.through == nil {
+			r.dirty = append(r.dirty, c)
+		}
+		c.through = h.d
+		r.countAck(h)
+	}
+}
+
+func (r *run) countAck(t *task) {
+	r.acks.events++
+	r.acks.bytes += t.size
+	if r.acks.events == 1 || r.acks.events == r.o.AckBatch {
+		poke(r.ackKick)
+	}
+}
+
+// forget takes t out of the window without acknowledging it. The caller holds mu.
+func (r *run) forget(t *task) {
+	t.claim.unlink(t)
+	t.state = taskReleased
+	r.held--
+	r.heldBytes -= t.size
+}
+
+// releaseIdle takes everything out of the window of a draining claim that does not run, except a completed prefix,
+// and returns it in fetch order. Under AckThrough a handled delivery behind one that is given back cannot be
+// acknowledged any more: it is given back too. The caller holds mu and hands the result to Consumer.Release after it
+// has unlocked.
+func (r *run) releaseIdle(c *claimed) []Delivery {
+	var out []Delivery
+	gap := false
+	for t := c.head; t != nil; {
+		after := t.after
+		switch {
+		case t.state == taskRunning:
+			t.gap = t.gap || gap && r.throughMode
+		case t.state == taskDone && !gap:
+		default:
+			if t.state == taskWaiting {
+				r.waiting--
+			}
+			gap = true
+			out = append(out, *t.d)
+			r.forget(t)
+		}
+		t = after
+	}
+	for _, l := range c.lanes {
+		l.queue = taskQueue{}
+	}
+	clear(c.lanes)
+	r.endIfEmpty(c)
+	r.roomChanged()
+	return out
+}
