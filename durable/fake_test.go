@@ -41,7 +41,9 @@ func (f *fake) Consume(context.Context, Group) (Consumer, error) { return f, nil
 func (f *fake) Replay(context.Context, string, Range) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) { yield(Record{}, ErrUnsupported) }
 }
-func (f *fake) Capabilities() Capabilities { return Capabilities{Backend: "fake", Ack: f.mode, Groups: true} }
+func (f *fake) Capabilities() Capabilities {
+	return Capabilities{Backend: "fake", Ack: f.mode, Groups: true}
+}
 
 func (f *fake) Fetch(ctx context.Context, most int) ([]Delivery, error) {
 	if len(f.rest) == 0 {
