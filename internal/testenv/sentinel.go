@@ -16,12 +16,15 @@ import (
 const (
 	sentinelMaster = "testenv"
 	sentinels      = 3
-	// failoverTimeout bounds what Failover waits for; it takes about 2 s.
+	// masterSilence is when the sentinels call a master dead. With 1 s, a machine short of processor time saw a
+	// second failover, back to the old master.
+	masterSilence = 3 * time.Second
+	// failoverTimeout bounds what Failover waits for; it takes about 5 s.
 	failoverTimeout = 60 * time.Second
 )
 
 // A Sentinel is a private master with one replica, watched by three sentinels. They call a master dead that has
-// been silent for a second.
+// been silent for 3 s.
 type Sentinel struct {
 	t      testing.TB
 	redis  []*RedisServer
@@ -55,7 +58,7 @@ func (s *Sentinel) add() {
 	config := strings.Join([]string{
 		fmt.Sprintf("port %d", port), "bind 127.0.0.1", "dir " + dir,
 		fmt.Sprintf("sentinel monitor %s %s %s 2", sentinelMaster, host, masterPort),
-		"sentinel down-after-milliseconds " + sentinelMaster + " 1000",
+		fmt.Sprintf("sentinel down-after-milliseconds %s %d", sentinelMaster, masterSilence.Milliseconds()),
 		"sentinel failover-timeout " + sentinelMaster + " 5000",
 	}, "\n") + "\n"
 	file := filepath.Join(dir, "sentinel.conf") // the sentinel writes to it
