@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"maps"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -65,6 +66,9 @@ func (e Event) Validate() error {
 	}
 	if e.SourceID == "" || len(e.SourceID) > MaxSourceID || hasControl(e.SourceID) || !utf8.ValidString(e.SourceID) {
 		return Invalid("SourceID", e.SourceID, "use a non-empty text without control characters, at most 512 bytes")
+	}
+	if y := e.Time.UTC().Year(); y < 0 || y > 9999 {
+		return Invalid("Time", strconv.Itoa(y), "use a year from 0 to 9999, as RFC 3339 does")
 	}
 	if hasControl(e.ContentType) {
 		return Invalid("ContentType", e.ContentType, "use a media type such as application/json")

@@ -75,11 +75,12 @@ func (r *run) newLane(key string) *lane {
 	return l
 }
 
-// take removes the next ready task, nil if there is none. The caller holds mu.
+// take removes the next ready task, nil if there is none. Those of a lost claim stay in its window, where drain finds
+// them. The caller holds mu.
 func (r *run) take() *task {
 	for {
 		t := r.ready.pop()
-		if t == nil || t.state == taskQueued {
+		if t == nil || t.state == taskQueued && !t.claim.claim.Lost() {
 			return t
 		}
 	}

@@ -74,9 +74,8 @@ func (r *run) finish(t *task, err error, delay time.Duration) []Delivery {
 	c := t.claim
 	var back []Delivery
 	switch {
-	case c.lost:
+	case c.claim.Lost(): // perhaps before its watcher knew; what is queued behind t is the watcher's
 		r.forget(t)
-		r.pass(t)
 		r.roomChanged()
 	case err == nil && !t.gap:
 		r.settle(t)
