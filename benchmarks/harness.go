@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// Names of subjects. A ratio is against subjectRaw, or the first subject of a path that has none.
+const (
+	subjectRaw       = "raw"
+	subjectOurs      = "dualstream"
+	subjectWatermill = "watermill"
+)
+
+// A path is a piece of work that several subjects do in turns.
+type path struct {
+	name     string
+	metric   metric
+	goal     goal
+	subjects []subject // ratios are against the first, unless noRaw
+	noRaw    bool      // nothing raw to compare with
+}
+
+// A subject is one way to do the work.
+type subject struct {
+	name string
+	// setup prepares what all turns share; it registers what has to end with lab.after.
+	setup func(ctx context.Context, l *lab) (turn, error)
+}
+
+// A turn does the work for about dur and checks what it did at the server, outside of the measured time.
+type turn func(ctx context.Context, dur time.Duration) (sample, error)
+
+// A sample is what one turn measured.
+type sample struct {
+	events    int64
+	elapsed   time.Duration
+	mallocs   uint64
+	latencies latencies // of single events, where the path measures them
+	rss       memory    // where the path measures it
+}
+
+func (s sample) rate() float64 { return float64(s.events) / s.elapsed.Seconds() }
+
+// measure lets the subjects take turns, reps times each after one short turn to warm up.
+func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) (rows []row, err error) {
+	defer func() { err = errors.Join(err, l.endPath()) }()
+	turns := make([]turn, len(p.subjects))
+	for i, s := range p.subjects {
+		if turns[i], err = s.setup(ctx, l); err != nil {
+			return nil, fmt.Errorf("%s: set up: %w", s.name, err)
+		}
+		if _, err = turns[i](ctx, dur/10); err != nil {
+			return nil, fmt.Errorf("%s: warm up: %w", s.name, err)
+		}
+	}
+	samples := make([][]sample, len(p.subjects))
+	for range reps {
+		for i, s := range p.subjects {
+			runtime.GC() // nobody pays for the garbage of the turn before
+			one, err := turns[i](ctx, dur)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", s.name, err)
+			}
+			samples[i] = append(samples[i], one)
+		}
+	}
+	for i := range p.subjects {
+		rows = append(rows, p.row(i, samples))
+	}
+	return rows, nil
+}
+
+// row sums up the turns of subject i.
+func (p path) row(i int, samples [][]sample) row {
+	r := row{Path: p.name, Subject: p.subjects[i].name, Metric: p.metric.String(), Turns: len(samples[i])}
+	r.EventsPerS = medianOf(samples[i], sample.rate)
+	r.AllocsPerEvent = medianOf(samples[i], func(s sample) float64 { return float64(s.mallocs) / float64(max(1, s.events)) })
+	r.P50us = medianOf(samples[i], func(s sample) float64 { return micros(s.latencies.percentile(50)) })
+	r.P99us = medianOf(samples[i], func(s sample) float64 { return micros(s.latencies.percentile(99)) })
+	for _, s := range samples[i] {
+		r.RSS = r.RSS.join(s.rss)
+	}
+	if !p.noRaw {
+		ratio := pairedRatio(samples[0], samples[i], p.metric.of)
+		r.RatioToRaw = &ratio
+	}
+	if r.Subject == subjectOurs {
+		r.goal = p.goal
+		r.Goal, r.Reached = p.goal.judge(r)
+	}
+	return r
+}
+
+// A metric is what the ratios of a path compare.
+type metric int
+
+const (
+	rate metric = iota // events a second; more is better
+	p50                // median latency; less is better
+	p99                // 99th percentile of latency; less is better
+)
+
+func (m metric) String() string { return [...]string{"events/s", "p50", "p99"}[m] }
+
+func (m metric) of(s sample) float64 {
+	switch m {
+	case p50:
+		return float64(s.latencies.percentile(50))
+	case p99:
+		return float64(s.latencies.percentile(99))
+	default:
+		return s.rate()
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestMedianIsTheMiddle(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{
+		{nil, 0},
+		{[]float64{7}, 7},
+		{[]float64{9, 1, 5}, 5},
+		{[]float64{4, 1, 3, 2}, 2.5},
+	} {
+		if got := median(c.values); got != c.want {
+			t.Errorf("median(%v) = %v, want %v", c.values, got, c.want)
+		}
+	}
+}
+
+func TestRatioIsTheMedianOfTheTurnsRatios(t *testing.T) {
+	of := func(rates ...int64) (samples []sample) {
+		for _, r := range rates {
+			samples = append(samples, sample{events: r, elapsed: time.Second})
+		}
+		return samples
+	}
+	// The ratio of the medians would be 0.5: the machine was twice as fast in the second turn.
+	got := pairedRatio(of(100, 200, 100), of(80, 160, 10), sample.rate)
+	if got != 0.8 {
+		t.Errorf("pairedRatio = %v, want 0.8", got)
+	}
+	if got := pairedRatio(of(0), of(10), sample.rate); got != 0 {
+		t.Errorf("pairedRatio to nothing = %v, want 0", got)
+	}
+}
+
+func TestPercentileIsOneOfTheLatencies(t *testing.T) {
+	var l latencies
+	for i := 100; i > 0; i-- {
+		l = append(l, time.Duration(i))
+	}
+	for p, want := range map[float64]time.Duration{0: 1, 50: 51, 99: 100, 100: 100} {
+		if got := l.percentile(p); got != want {
+			t.Errorf("percentile(%v) = %d, want %d", p, got, want)
+		}
+	}
+	if got := latencies(nil).percentile(99); got != 0 {
+		t.Errorf("percentile of none = %v, want 0", got)
+	}
+}
+
+func TestSubjectsTakeTurns(t *testing.T) {
+	var order []string
+	made := func(name string, events int64) subject {
+		return subject{name, func(context.Context, *lab) (turn, error) {
+			return func(context.Context, time.Duration) (sample, error) {
+				order = append(order, name)
+				return sample{events: events, elapsed: time.Second, mallocs: 3 * uint64(events)}, nil
+			}, nil
+		}}
+	}
+	p := path{name: "p", goal: goal{atLeast: 0.9}, subjects: []subject{made(subjectRaw, 100), made(subjectOurs, 95)}}
+	rows, err := p.measure(t.Context(), newLab(t.Context()), time.Millisecond, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{subjectRaw, subjectOurs, subjectRaw, subjectOurs, subjectRaw, subjectOurs} // the first pair warms up
+	if !slices.Equal(order, want) {
+		t.Errorf("order = %v, want %v", order, want)
+	}
+	ours := rows[1]
+	if *ours.RatioToRaw != 0.95 || ours.EventsPerS != 95 || ours.AllocsPerEvent != 3 || !*ours.Reached {
+		t.Errorf("row = %+v with ratio %v, want 95/s, ratio 0.95, 3 allocs, goal reached", ours, *ours.RatioToRaw)
+	}
+}
+
+func TestAFailedTurnFailsThePathAndEndsWhatItOpened(t *testing.T) {
+	boom, closed := errors.New("counts differ"), false
+	p := path{name: "p", subjects: []subject{{subjectRaw, func(_ context.Context, l *lab) (turn, error) {
+		l.after(func() error { closed = true; return nil })
+		return func(context.Context, time.Duration) (sample, error) { return sample{}, boom }, nil
+	}}}}
+	_, err := p.measure(t.Context(), newLab(t.Context()), time.Millisecond, 1)
+	if !errors.Is(err, boom) || !closed {
+		t.Errorf("err = %v, closed = %v; want %v and true", err, closed, boom)
+	}
+}
+
+func TestWindowWrapsAround(t *testing.T) {
+	all := []int{0, 1, 2, 3, 4, 5}
+	for done, want := range map[int64][]int{0: {0, 1, 2}, 3: {3, 4, 5}, 6: {0, 1, 2}, 5: {0, 1, 2}} {
+		if got := window(all, done, 3); !slices.Equal(got, want) {
+			t.Errorf("window(%d) = %v, want %v", done, got, want)
+		}
+	}
+}
+
+func TestCallersCountWhatTheyDid(t *testing.T) {
+	s, err := fromCallers(t.Context(), 5*time.Millisecond, 4, func(int64) error { return nil })
+	if err != nil || s.events < 4 || s.elapsed < 5*time.Millisecond {
+		t.Errorf("sample = %+v, %v; want at least one event a caller in 5 ms", s, err)
+	}
+	boom := errors.New("refused")
+	if _, err := fromCallers(t.Context(), time.Hour, 2, func(int64) error { return boom }); !errors.Is(err, boom) {
+		t.Errorf("err = %v, want %v", err, boom)
+	}
+}
+
+func TestPassingEndsWithTheLastEvent(t *testing.T) {
+	p := newPassing(3)
+	for range 3 {
+		go p.seen()
+	}
+	s, err := p.wait(t.Context())
+	if err != nil || s.events != 3 || s.elapsed < 0 {
+		t.Errorf("wait = %+v, %v; want 3 events", s, err)
+	}
+}

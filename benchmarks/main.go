@@ -1,0 +1,98 @@
+// Command benchmarks compares this module with the raw clients of its brokers and with Watermill's adapters, on real
+// servers that it starts itself. Every event has a payload of 256 bytes and six metadata entries.
+//
+// The subjects of a path take turns, so that a machine that becomes slower is slower for all of them; a ratio is the
+// median of the ratios of the turns. After each turn what was stored or acknowledged is counted at the server, and a
+// count that differs fails the path.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "benchmarks:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// options are the command line.
+type options struct {
+	run  *regexp.Regexp
+	dur  time.Duration
+	reps int
+	json bool
+	list bool
+}
+
+func parse(args []string, out io.Writer) (options, error) {
+	var o options
+	var expr string
+	f := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
+	f.SetOutput(out)
+	f.StringVar(&expr, "run", "", "measure only the paths whose name matches this `regexp`")
+	f.DurationVar(&o.dur, "dur", 2*time.Second, "how long one turn of a subject lasts")
+	f.IntVar(&o.reps, "reps", 3, "turns of every subject")
+	f.BoolVar(&o.json, "json", false, "print one JSON object a row instead of a table")
+	f.BoolVar(&o.list, "list", false, "print the names of the paths and end")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if o.dur <= 0 || o.reps <= 0 {
+		return o, errors.New("-dur and -reps must be positive")
+	}
+	var err error
+	o.run, err = regexp.Compile(expr)
+	return o, err
+}
+
+// run measures what args select and reports it as it comes. A path that fails does not stop the others.
+func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
+	o, err := parse(args, log)
+	if err != nil {
+		return err
+	}
+	rep := newReport(out, o.json)
+	l := newLab(ctx)
+	defer func() { err = errors.Join(err, l.close()) }()
+	for _, p := range paths() {
+		if !o.run.MatchString(p.name) {
+			continue
+		}
+		if o.list {
+			fmt.Fprintln(out, p.name)
+			continue
+		}
+		rows, perr := p.measure(ctx, l, o.dur, o.reps)
+		rep.add(rows)
+		if perr != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", p.name, perr))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(err, rep.end())
+}
+
+// paths are all paths, in the order of the report.
+func paths() []path {
+	var ps []path
+	ps = append(ps, redisPaths()...)
+	ps = append(ps, kafkaPaths("kafka", (*lab).kafka)...)
+	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3)...)
+	return ps
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"strconv"
+	"strings"
+)
+
+// memory is the resident memory of this process in MB: after the first tenth of the events, at most, and at the end.
+type memory struct {
+	Early float64 `json:"early"`
+	Most  float64 `json:"most"`
+	End   float64 `json:"end"`
+}
+
+func (m memory) String() string {
+	if m == (memory{}) {
+		return "-"
+	}
+	return some(m.Early) + "→" + some(m.End) + " (≤ " + some(m.Most) + ")"
+}
+
+// join is the worst of two turns.
+func (m memory) join(o memory) memory {
+	if m == (memory{}) {
+		return o
+	}
+	return memory{Early: min(m.Early, o.Early), Most: max(m.Most, o.Most), End: max(m.End, o.End)}
+}
+
+// resident is the resident memory of this process in MB, 0 where the system does not tell.
+func resident() float64 {
+	data, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(data))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseFloat(fields[1], 64)
+	if err != nil {
+		return 0
+	}
+	return pages * float64(os.Getpagesize()) / (1 << 20)
+}

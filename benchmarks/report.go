@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+)
+
+// A row is one subject of one path. Figures are medians over the turns.
+type row struct {
+	Path           string   `json:"path"`
+	Subject        string   `json:"subject"`
+	EventsPerS     float64  `json:"events_per_s"`
+	RatioToRaw     *float64 `json:"ratio_to_raw"` // of the metric; null where nothing raw does the work
+	AllocsPerEvent float64  `json:"allocs_per_event"`
+	Metric         string   `json:"metric"` // what the ratio compares; a ratio of latencies is better when less
+	P50us          float64  `json:"p50_us,omitempty"`
+	P99us          float64  `json:"p99_us,omitempty"`
+	RSS            memory   `json:"rss_mb,omitzero"`
+	Turns          int      `json:"turns"`
+	Goal           string   `json:"goal,omitempty"`
+	Reached        *bool    `json:"goal_reached,omitempty"`
+
+	goal goal
+}
+
+// A goal is a bound on a ratio or a rate; the zero value is none.
+type goal struct {
+	atLeast float64 // of the ratio
+	atMost  float64 // of the ratio
+	rate    float64 // events a second at least
+}
+
+// judge tells the goal in words and whether r reaches it.
+func (g goal) judge(r row) (string, *bool) {
+	ok := true
+	switch {
+	case g.rate > 0:
+		ok = r.EventsPerS >= g.rate
+		return "≥ " + count(g.rate) + "/s", &ok
+	case r.RatioToRaw == nil:
+		return "", nil
+	case g.atLeast > 0:
+		ok = *r.RatioToRaw >= g.atLeast
+		return "≥ " + strconv.FormatFloat(g.atLeast, 'f', 2, 64), &ok
+	case g.atMost > 0:
+		ok = *r.RatioToRaw <= g.atMost
+		return "≤ " + strconv.FormatFloat(g.atMost, 'f', 2, 64), &ok
+	}
+	return "", nil
+}
+
+// report prints rows as they come: JSON objects, or tables.
+type report struct {
+	out  io.Writer
+	json bool
+	err  error
+}
+
+func newReport(out io.Writer, asJSON bool) *report { return &report{out: out, json: asJSON} }
+
+// add prints the rows of one path.
+func (r *report) add(rows []row) {
+	if r.err != nil || len(rows) == 0 {
+		return
+	}
+	if !r.json {
+		r.err = table(r.out, rows)
+		return
+	}
+	enc := json.NewEncoder(r.out)
+	enc.SetEscapeHTML(false)
+	for _, one := range rows {
+		if r.err = enc.Encode(one); r.err != nil {
+			return
+		}
+	}
+}
+
+// end returns the first error of printing.
+func (r *report) end() error { return r.err }
+
+func table(out io.Writer, rows []row) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "%s\tevents/s\t%s ratio\tallocs/event\tp50 µs\tp99 µs\tRSS MB\tgoal\t\t\n", rows[0].Path, rows[0].Metric)
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%s\t%s\t%s\t%s\t%s\t\n", r.Subject, count(r.EventsPerS), ratioText(r.RatioToRaw),
+			r.AllocsPerEvent, some(r.P50us), some(r.P99us), r.RSS, r.Goal, reachedText(r.Reached))
+	}
+	fmt.Fprintln(w)
+	return w.Flush()
+}
+
+func ratioText(ratio *float64) string {
+	if ratio == nil {
+		return "-"
+	}
+	return strconv.FormatFloat(*ratio, 'f', 3, 64)
+}
+
+func reachedText(reached *bool) string {
+	switch {
+	case reached == nil:
+		return ""
+	case *reached:
+		return "reached"
+	default:
+		return "not reached"
+	}
+}
+
+// some is v, or "-" for nothing.
+func some(v float64) string {
+	if v == 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64)
+}
+
+// count writes thousands as "12.3k" and millions as "1.23M".
+func count(v float64) string {
+	switch {
+	case v >= 1e6:
+		return strconv.FormatFloat(v/1e6, 'f', 2, 64) + "M"
+	case v >= 1e3:
+		return strconv.FormatFloat(v/1e3, 'f', 1, 64) + "k"
+	default:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"slices"
+	"time"
+)
+
+// median is the middle value, the mean of the two in the middle where there is no single one, and 0 of nothing.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	mid := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[mid]
+	}
+	return (sorted[mid-1] + sorted[mid]) / 2
+}
+
+func medianOf(samples []sample, of func(sample) float64) float64 {
+	values := make([]float64, len(samples))
+	for i, s := range samples {
+		values[i] = of(s)
+	}
+	return median(values)
+}
+
+// pairedRatio is the median of the ratios of subject to reference, turn by turn.
+func pairedRatio(reference, subject []sample, of func(sample) float64) float64 {
+	ratios := make([]float64, 0, len(subject))
+	for i := range subject {
+		if base := of(reference[i]); base > 0 {
+			ratios = append(ratios, of(subject[i])/base)
+		}
+	}
+	return median(ratios)
+}
+
+// latencies are those of single events, in any order.
+type latencies []time.Duration
+
+// percentile is the smallest latency that p percent do not exceed, 0 of none.
+func (l latencies) percentile(p float64) time.Duration {
+	if len(l) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(l))
+	rank := int(p / 100 * float64(len(sorted)))
+	return sorted[min(rank, len(sorted)-1)]
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
