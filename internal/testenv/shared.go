@@ -140,8 +140,11 @@ func (s service) startOnce(ctx context.Context, dir string) ([]string, error) {
 		}
 		return s.ping(ctx, addrs)
 	})
-	if err != nil || !s.supervised(dir) {
-		return nil, fmt.Errorf("%s did not start (%v); end of its log:\n%s", s.kind, err, tail(log))
+	if err == nil && !s.supervised(dir) {
+		err = errors.New("it ended")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s did not start: %w; end of its log:\n%s", s.kind, err, tail(log))
 	}
 	return addrs, nil
 }

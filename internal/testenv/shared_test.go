@@ -2,7 +2,6 @@ package testenv
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -23,18 +22,13 @@ func TestTheSharedServersAnswer(t *testing.T) {
 // isolated gives the test shared servers of its own, which linger as long as it says.
 func isolated(t *testing.T, linger string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "testenv-") // not t.TempDir: the watchdog writes to it at its end
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv(envDir, dir)
+	t.Setenv(envDir, t.TempDir())
 	t.Setenv(envLinger, linger)
 	t.Setenv(envRedis, "")
 	t.Cleanup(func() {
 		if err := sharedRedis().stop(context.Background()); err != nil {
 			t.Error(err)
 		}
-		_ = os.RemoveAll(dir)
 	})
 }
 

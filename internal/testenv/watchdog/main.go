@@ -109,7 +109,7 @@ func inUse(dir string) (start *os.File, used bool) {
 func end(dir string, server *exec.Cmd, exited <-chan error) error {
 	log.Print("idle: ending the server")
 	err := server.Process.Kill()
-	<-exited
+	log.Printf("server ended: %v", <-exited)
 	_ = os.RemoveAll(filepath.Join(dir, "data"))
 	_ = os.Remove(filepath.Join(dir, "pid"))
 	return err
