@@ -1,0 +1,136 @@
+// Package rediskit holds what the Redis adapters share: connection settings, separate clients per role, and the
+// check at open.
+package rediskit
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	defaultDialTimeout = 5 * time.Second
+	defaultTimeout     = 5 * time.Second
+	masked             = "***"
+)
+
+// Config says how to reach a Redis server. Its texts and log values never show the password.
+type Config struct {
+	Addr        string        // host:port; required
+	Username    string        // ACL user; defaults to the server's default user
+	Password    string        // defaults to none
+	DB          int           // database number; defaults to 0
+	TLS         *tls.Config   // nil: no TLS
+	DialTimeout time.Duration // of one connection attempt; defaults to 5 s
+	Timeout     time.Duration // of one command, and of the ping at open; defaults to 5 s
+	PoolSize    int           // connections of each client; defaults to the client library's
+}
+
+// Role is what a client is for. Every role has its own connections, so that none starves another.
+type Role int
+
+// The roles.
+const (
+	Control   Role = iota // short commands that are safe to repeat
+	Appending             // writes; never retried, so that nothing is stored twice
+	Blocking              // blocking reads; their read timeout stands above the block
+)
+
+// MaxBlock is the longest block for which a client of the Blocking role is made.
+const MaxBlock = time.Second
+
+// Validate returns an error that names the first setting that is not acceptable.
+func (c Config) Validate() error {
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		return fmt.Errorf("setting \"addr\": %q is not host:port", c.Addr)
+	}
+	if c.DB < 0 {
+		return fmt.Errorf("setting \"db\": %d is negative", c.DB)
+	}
+	if c.Username != "" && c.Password == "" {
+		return errors.New("setting \"password\": it is required where \"username\" is set")
+	}
+	if c.DialTimeout < 0 || c.Timeout < 0 || c.PoolSize < 0 {
+		return errors.New("settings \"dial_timeout\", \"timeout\" and \"pool_size\": use 0 or more")
+	}
+	return nil
+}
+
+// String shows the settings with the password masked.
+func (c Config) String() string {
+	password := ""
+	if c.Password != "" {
+		password = masked
+	}
+	return fmt.Sprintf("{addr:%s username:%s password:%s db:%d tls:%t}", c.Addr, c.Username, password, c.DB, c.TLS != nil)
+}
+
+// GoString is String, so that %#v shows no password either.
+func (c Config) GoString() string { return c.String() }
+
+// LogValue implements slog.LogValuer.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// Client returns a new client for role; the caller closes it. It dials when it is first used.
+func (c Config) Client(role Role) *redis.Client {
+	timeout := positive(c.Timeout, defaultTimeout)
+	o := &redis.Options{
+		Addr: c.Addr, Username: c.Username, Password: c.Password, DB: c.DB,
+		DialTimeout: positive(c.DialTimeout, defaultDialTimeout), DialerRetries: 1,
+		ReadTimeout: timeout, WriteTimeout: timeout, ContextTimeoutEnabled: true,
+		PoolSize: c.PoolSize, Protocol: 2, DisableIdentity: true,
+	}
+	if c.TLS != nil {
+		o.TLSConfig = c.TLS.Clone()
+	}
+	switch role {
+	case Appending:
+		o.MaxRetries = -1
+	case Blocking:
+		o.MaxRetries = -1
+		o.ReadTimeout = timeout + MaxBlock
+	case Control:
+	}
+	return redis.NewClient(o)
+}
+
+// Ping checks within Timeout that client reaches the server and is let in. adapter begins the error, which names
+// the setting to look at.
+func (c Config) Ping(ctx context.Context, adapter string, client *redis.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, positive(c.Timeout, defaultTimeout))
+	defer cancel()
+	err := client.Ping(ctx).Err()
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: connect to addr %q: %w: check the setting %q", adapter, c.Addr, err, suspect(err.Error()))
+}
+
+// suspect is the setting that the server's refusal points at.
+func suspect(text string) string {
+	switch {
+	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "NOAUTH"), strings.Contains(text, "invalid password"),
+		strings.Contains(text, "without any password"):
+		return "password"
+	case strings.Contains(text, "DB index"):
+		return "db"
+	case strings.Contains(text, "tls:"), strings.Contains(text, "x509:"):
+		return "tls"
+	default:
+		return "addr"
+	}
+}
+
+func positive(d, otherwise time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return otherwise
+}
