@@ -30,20 +30,25 @@ func (h *retryHeap) Pop() any {
 	return x
 }
 
-// delay is how long t waits after err, outside of the lock.
+// delay is how long t waits after err. The first failure while nothing waits for a retry is logged. The caller does not
+// hold mu.
 func (r *run) delay(t *task, err error) time.Duration {
-	if d, ok := RetryDelay(err); ok {
-		return d
+	d, ok := RetryDelay(err)
+	if !ok {
+		d = max(r.o.Backoff(t.ctx.attempt, err), 0)
 	}
-	return max(r.o.Backoff(t.ctx.attempt, err), 0)
+	r.mu.Lock()
+	first := r.waiting == 0 && !t.claim.draining
+	r.mu.Unlock()
+	if first {
+		r.logger.Warn("durable: handler failed, trying again", "topic", t.d.Topic, "position", string(t.d.Position),
+			"attempt", t.ctx.attempt, "delay", d, "error", err)
+	}
+	return d
 }
 
 // postpone schedules the next attempt of t, which keeps its lane. The caller holds mu.
-func (r *run) postpone(t *task, err error, delay time.Duration) {
-	if r.waiting == 0 {
-		r.logger.Warn("durable: handler failed, trying again", "topic", t.d.Topic, "position", string(t.d.Position),
-			"attempt", t.ctx.attempt, "delay", delay, "error", err)
-	}
+func (r *run) postpone(t *task, delay time.Duration) {
 	ctx := t.first
 	ctx.attempt = t.ctx.attempt + 1
 	t.ctx = &ctx

@@ -84,7 +84,7 @@ func (r *run) finish(t *task, err error, delay time.Duration) []Delivery {
 		t.state = taskQueued
 		back = r.releaseIdle(c)
 	default:
-		r.postpone(t, err, delay)
+		r.postpone(t, delay)
 	}
 	if c.draining {
 		r.flush = true
