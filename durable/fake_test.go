@@ -37,10 +37,13 @@ func newFake(mode AckMode) *fake {
 func (f *fake) Append(context.Context, string, ...*message.Message) ([]Position, error) {
 	return nil, ErrUnsupported
 }
+
 func (f *fake) Consume(context.Context, Group) (Consumer, error) { return f, nil }
+
 func (f *fake) Replay(context.Context, string, Range) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) { yield(Record{}, ErrUnsupported) }
 }
+
 func (f *fake) Capabilities() Capabilities {
 	return Capabilities{Backend: "fake", Ack: f.mode, Groups: true}
 }
@@ -95,6 +98,7 @@ func (f *fake) Close(context.Context) error {
 }
 
 func (f *fake) ackedPositions() []string    { return f.positions(&f.acked) }
+
 func (f *fake) releasedPositions() []string { return f.positions(&f.released) }
 
 func (f *fake) positions(ds *[]Delivery) []string {
