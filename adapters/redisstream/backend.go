@@ -1,0 +1,140 @@
+// Package redisstream stores events in Redis Streams (Redis 7.0 or later), in the entry layout of
+// watermill-redisstream, so that both read what the other wrote.
+//
+// This version appends. Groups, replay and topics of several partitions are refused with durable.ErrUnsupported;
+// Capabilities says so.
+//
+// Concurrent appends share pipelines: whatever waits when a connection is free goes out together, without a timer.
+// Nothing is retried; an append that stays without an answer for Config.AppendTimeout has an Unknown outcome.
+package redisstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
+	"github.com/dualstream/dualstream/durable"
+)
+
+const (
+	defaultAppendTimeout = 5 * time.Second
+	writers              = 2 // pipelines in flight
+)
+
+// Connection says how to reach the server.
+type Connection = rediskit.Config
+
+// Config describes a Backend.
+type Config struct {
+	Connection                    // Addr is required
+	Marshaller      Marshaller    // defaults to watermill-redisstream's layout, encoded with less work
+	MaxLen          int64         // entries after which the oldest are trimmed, approximately; defaults to no limit
+	MaxMessageBytes int           // largest message; defaults to no limit of ours
+	AppendTimeout   time.Duration // after which an append without an answer is Unknown; defaults to 5 s
+}
+
+// Backend is a durable.Backend on Redis Streams.
+type Backend struct {
+	cfg       Config
+	appending *redis.Client
+	queue     chan *item
+	stop      chan struct{} // closed when Close begins
+	stopped   chan struct{} // closed when the writers have ended
+	stopOnce  sync.Once
+	work      sync.WaitGroup
+	closeErr  error // written before stopped is closed
+}
+
+var _ durable.Backend = (*Backend)(nil)
+
+// Open connects and checks that the server answers. The error names the setting to look at.
+func Open(ctx context.Context, cfg Config) (*Backend, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("redisstream: %w", err)
+	}
+	if cfg.MaxLen < 0 || cfg.MaxMessageBytes < 0 || cfg.AppendTimeout < 0 {
+		return nil, errors.New(`redisstream: settings "max_len", "max_message_bytes" and "append_timeout": use 0 or more`)
+	}
+	if cfg.AppendTimeout == 0 {
+		cfg.AppendTimeout = defaultAppendTimeout
+	}
+	conn := cfg.Connection
+	conn.Timeout = cfg.AppendTimeout
+	b := &Backend{
+		cfg: cfg, appending: conn.Client(rediskit.Appending),
+		queue: make(chan *item, 1024), // callers that wait for a pipeline; a full queue makes them wait at the door
+		stop:  make(chan struct{}), stopped: make(chan struct{}),
+	}
+	if err := cfg.Ping(ctx, "redisstream", b.appending); err != nil {
+		return nil, errors.Join(err, b.appending.Close())
+	}
+	for range writers {
+		b.work.Go(b.write)
+	}
+	return b, nil
+}
+
+// Consume implements durable.Backend. This version refuses it.
+func (b *Backend) Consume(context.Context, durable.Group) (durable.Consumer, error) {
+	if b.closed() {
+		return nil, fmt.Errorf("redisstream: %w", durable.ErrClosed)
+	}
+	return nil, fmt.Errorf("redisstream: groups: %w", durable.ErrUnsupported)
+}
+
+// Replay implements durable.Backend. This version refuses it.
+func (b *Backend) Replay(context.Context, string, durable.Range) iter.Seq2[durable.Record, error] {
+	return func(yield func(durable.Record, error) bool) {
+		err := durable.ErrUnsupported
+		if b.closed() {
+			err = durable.ErrClosed
+		}
+		yield(durable.Record{}, fmt.Errorf("redisstream: replay: %w", err))
+	}
+}
+
+// Capabilities implements durable.Backend.
+func (b *Backend) Capabilities() durable.Capabilities {
+	return durable.Capabilities{Backend: "redisstream", MaxMessageBytes: b.cfg.MaxMessageBytes}
+}
+
+// Health returns nil when the server answers.
+func (b *Backend) Health(ctx context.Context) error {
+	if b.closed() {
+		return fmt.Errorf("redisstream: %w", durable.ErrClosed)
+	}
+	return b.cfg.Ping(ctx, "redisstream", b.appending)
+}
+
+// Close implements durable.Backend. Appends that were accepted are written first.
+func (b *Backend) Close(ctx context.Context) error {
+	b.stopOnce.Do(func() {
+		close(b.stop)
+		go func() { // ends with the writers, each bounded by AppendTimeout
+			b.work.Wait()
+			b.closeErr = b.appending.Close()
+			close(b.stopped)
+		}()
+	})
+	select {
+	case <-b.stopped:
+		return b.closeErr
+	case <-ctx.Done():
+		return fmt.Errorf("redisstream: close: %w", ctx.Err())
+	}
+}
+
+func (b *Backend) closed() bool {
+	select {
+	case <-b.stop:
+		return true
+	default:
+		return false
+	}
+}
