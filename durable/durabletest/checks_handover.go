@@ -1,0 +1,157 @@
+package durabletest
+
+import (
+	"context"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+func handOverChecks() []Check {
+	attempts := func(c durable.Capabilities, _ Harness) bool { return c.Groups && c.AttemptCount }
+	ordered := func(c durable.Capabilities, _ Harness) bool { return c.Groups && c.OrderedGroup && c.Partitions }
+	return []Check{
+		{Name: "Consume/WhatIsNotAckedGoesToTheNextMember", Needs: groups, Run: redelivers},
+		{Name: "Consume/WhatIsAckedDoesNotComeAgain", Needs: groups, Run: ackedStays},
+		{Name: "Consume/CountsAttemptsAcrossMembers", Needs: attempts, Run: countsAttempts},
+		{Name: "Ack/OfALostClaimIsIgnored", Needs: groups, Run: lateAck},
+		{Name: "Consume/HandsAClaimOverOnlyWhenItsDeliveriesAreFinished", Needs: ordered, Run: twoPhase},
+	}
+}
+
+func redelivers(e *Env) {
+	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
+	all := messages("m", 20, 4)
+	e.append(b, topic, all...)
+	c := e.join(b, group(topic))
+	e.collect(c, 20)
+	e.leave(c)
+	again := e.collect(e.join(b, group(topic)), 20)
+	e.once(deliveryIDs(again), all)
+	e.inOrder(deliveryIDs(again), all)
+}
+
+func ackedStays(e *Env) {
+	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
+	e.append(b, topic, messages("m", 20, 4)...)
+	c := e.join(b, group(topic))
+	e.ack(c, e.collect(c, 20))
+	e.leave(c)
+	after := messages("after", 4, 4)
+	e.append(b, topic, after...)
+	c = e.join(b, group(topic))
+	e.once(deliveryIDs(e.collect(c, 4)), after)
+}
+
+func countsAttempts(e *Env) {
+	b, topic := e.open(), e.NewTopic(e.TB, 1)
+	e.append(b, topic, messages("m", 3, 1)...)
+	for attempt := 1; attempt <= 3; attempt++ {
+		c := e.join(b, group(topic))
+		for _, d := range e.collect(c, 3) {
+			if d.Attempt != attempt {
+				e.Errorf("message %s: got attempt %d, want %d", id(d.Message), d.Attempt, attempt)
+			}
+		}
+		e.leave(c)
+	}
+}
+
+func lateAck(e *Env) {
+	b, topic := e.open(), e.NewTopic(e.TB, 1)
+	all := messages("m", 6, 2)
+	e.append(b, topic, all...)
+	old := e.join(b, group(topic))
+	late := e.collect(old, 6)
+	e.leave(old)
+	next := e.join(b, group(topic))
+	e.collect(next, 6)
+	if err := e.within("Ack of a lost claim", func(ctx context.Context) error { return old.Ack(ctx, late...) }); err != nil {
+		e.Errorf("Ack of a lost claim: got %v, want nil", err)
+	}
+	e.leave(next)
+	e.once(deliveryIDs(e.collect(e.join(b, group(topic)), 6)), all)
+}
+
+func twoPhase(e *Env) {
+	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
+	all := messages("m", 16*e.Partitions, 4*e.Partitions)
+	e.append(b, topic, all...)
+	old := e.join(b, group(topic))
+	held := e.collect(old, len(all))
+	claims := map[int]*durable.Claim{}
+	for _, d := range held {
+		claims[d.Claim.Partition()] = d.Claim
+	}
+	ctx, stop := context.WithCancel(e.Ctx)
+	defer stop()
+	got := make(chan []durable.Delivery, 1) // the first that the new member gets
+	joined := e.join(e.open(), group(topic))
+	go func() {
+		defer close(got)
+		for ctx.Err() == nil {
+			if ds, err := joined.Fetch(ctx, 100); err == nil && len(ds) > 0 {
+				got <- ds
+				return
+			}
+		}
+	}()
+	moving := e.awaitDraining(claims)
+	if early := e.firstWithin(got); len(early) > 0 {
+		e.Errorf("partition %d went to the next owner while deliveries of the old one run", early[0].Claim.Partition())
+	}
+	e.ack(old, held)
+	wait, cancel := e.soon()
+	defer cancel()
+	fresh := messages("fresh", 16*e.Partitions, 4*e.Partitions)
+	e.append(b, topic, fresh...)
+	select {
+	case ds := <-got:
+		for _, d := range ds {
+			if claims[d.Claim.Partition()] == nil || !claims[d.Claim.Partition()].Lost() {
+				e.Errorf("partition %d has two owners", d.Claim.Partition())
+			}
+		}
+	case <-wait.Done():
+		e.Errorf("partition %d was never handed over", moving.Partition())
+	}
+	stop()
+	for range got {
+		continue
+	}
+}
+
+// awaitDraining waits until one of claims must be given up.
+func (e *Env) awaitDraining(claims map[int]*durable.Claim) *durable.Claim {
+	e.Helper()
+	ctx, cancel := e.soon()
+	defer cancel()
+	found := make(chan *durable.Claim, len(claims)) // one each
+	for _, c := range claims {
+		go func() {
+			select {
+			case <-c.Draining():
+				found <- c
+			case <-ctx.Done():
+			}
+		}()
+	}
+	select {
+	case c := <-found:
+		return c
+	case <-ctx.Done():
+		e.Fatalf("no claim began to drain after a second member joined")
+		return nil
+	}
+}
+
+// firstWithin is what comes from got within Quiet.
+func (e *Env) firstWithin(got <-chan []durable.Delivery) []durable.Delivery {
+	ctx, cancel := context.WithTimeout(e.Ctx, e.Quiet)
+	defer cancel()
+	select {
+	case ds := <-got:
+		return ds
+	case <-ctx.Done():
+		return nil
+	}
+}

@@ -1,0 +1,263 @@
+package durabletest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+// Env is what a check works with: a test, a backend and a bounded context.
+type Env struct {
+	testing.TB
+	Harness
+	Caps durable.Capabilities
+	Ctx  context.Context // ends with Patience
+}
+
+func newEnv(t testing.TB, h Harness, caps durable.Capabilities) *Env {
+	if h.Partitions == 0 {
+		h.Partitions = 4
+	}
+	if !caps.Partitions {
+		h.Partitions = 1
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*h.Patience)
+	t.Cleanup(cancel)
+	return &Env{TB: t, Harness: h, Caps: caps, Ctx: ctx}
+}
+
+// soon is a context for one wait.
+func (e *Env) soon() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(e.Ctx, e.Patience)
+}
+
+// open returns a handle that is closed after the check.
+func (e *Env) open() durable.Backend {
+	e.Helper()
+	b := e.New(e.TB)
+	e.Cleanup(func() {
+		_ = e.within("Close of the backend", func(ctx context.Context) error { return b.Close(ctx) })
+	})
+	return b
+}
+
+// within fails the test unless f returns in time. f runs on a goroutine of its own, so that one that never
+// returns is found; a panic of f is a failure.
+func (e *Env) within(what string, f func(context.Context) error) error {
+	e.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), e.Patience)
+	defer cancel()
+	type result struct {
+		err   error
+		panic any
+	}
+	done := make(chan result, 1) // the goroutine ends even if nobody waits any more
+	go func() {
+		var r result
+		defer func() {
+			r.panic = recover()
+			done <- r
+		}()
+		r.err = f(ctx)
+	}()
+	grace := time.NewTimer(e.Patience + e.Patience/4)
+	defer grace.Stop()
+	select {
+	case r := <-done:
+		if r.panic != nil {
+			e.Errorf("%s panicked: %v", what, r.panic)
+		}
+		return r.err
+	case <-grace.C:
+		e.Errorf("%s did not return within %v", what, e.Patience)
+		return context.DeadlineExceeded
+	}
+}
+
+// messages makes n messages with ids prefix-0… spread over keys.
+func messages(prefix string, n, keys int) []*message.Message {
+	out := make([]*message.Message, n)
+	for i := range out {
+		id := fmt.Sprintf("%s-%d", prefix, i)
+		out[i] = message.NewMessage(id, []byte("payload of "+id))
+		out[i].Metadata[durable.MetaID] = id
+		out[i].Metadata[durable.MetaPartitionKey] = fmt.Sprintf("key%d", i%keys)
+	}
+	return out
+}
+
+func id(m *message.Message) string { return m.Metadata[durable.MetaID] }
+
+// append stores msgs and fails the test unless all were.
+func (e *Env) append(b durable.Backend, topic string, msgs ...*message.Message) []durable.Position {
+	e.Helper()
+	ctx, cancel := e.soon()
+	defer cancel()
+	ps, err := b.Append(ctx, topic, msgs...)
+	if err != nil {
+		e.Fatalf("Append: got %v, want nil", err)
+	}
+	return ps
+}
+
+// join adds a member to group g; it is closed after the check.
+func (e *Env) join(b durable.Backend, g durable.Group) durable.Consumer {
+	e.Helper()
+	ctx, cancel := e.soon()
+	defer cancel()
+	c, err := b.Consume(ctx, g)
+	if err != nil {
+		e.Fatalf("Consume: got %v, want nil", err)
+	}
+	e.Cleanup(func() { _ = e.within("Close of the consumer", func(ctx context.Context) error { return c.Close(ctx) }) })
+	return c
+}
+
+// leave closes c.
+func (e *Env) leave(c durable.Consumer) {
+	e.Helper()
+	if err := e.within("Close of the consumer", func(ctx context.Context) error { return c.Close(ctx) }); err != nil {
+		e.Fatalf("Close of the consumer: got %v, want nil", err)
+	}
+}
+
+func group(topic string) durable.Group {
+	return durable.Group{Name: "group-" + topic, Topics: durable.Topics(topic)}
+}
+
+// collect fetches until n deliveries of distinct ids have come.
+func (e *Env) collect(c durable.Consumer, n int) []durable.Delivery {
+	e.Helper()
+	ctx, cancel := e.soon()
+	defer cancel()
+	var out []durable.Delivery
+	seen := map[string]bool{}
+	for len(seen) < n {
+		ds, err := c.Fetch(ctx, n)
+		if err != nil && ctx.Err() != nil {
+			e.Fatalf("Fetch: got %d of %d messages, then %v", len(seen), n, err)
+		}
+		if err != nil {
+			e.Logf("Fetch: %v (transient)", err)
+		}
+		for _, d := range ds {
+			seen[id(d.Message)] = true
+		}
+		out = append(out, ds...)
+	}
+	return out
+}
+
+// quiet returns what Fetch gives within Quiet.
+func (e *Env) quiet(c durable.Consumer) []durable.Delivery {
+	ctx, cancel := context.WithTimeout(e.Ctx, e.Quiet)
+	defer cancel()
+	var out []durable.Delivery
+	for ctx.Err() == nil {
+		ds, err := c.Fetch(ctx, 100)
+		if err != nil && ctx.Err() == nil {
+			e.Logf("Fetch: %v (transient)", err)
+		}
+		out = append(out, ds...)
+	}
+	return out
+}
+
+// ack finishes ds, all that was fetched of their claims, in the backend's mode.
+func (e *Env) ack(c durable.Consumer, ds []durable.Delivery) {
+	e.Helper()
+	if e.Caps.Ack == durable.AckThrough {
+		last := map[*durable.Claim]durable.Delivery{}
+		for _, d := range ds {
+			last[d.Claim] = d
+		}
+		ds = nil
+		for _, d := range last {
+			ds = append(ds, d)
+		}
+	}
+	ctx, cancel := e.soon()
+	defer cancel()
+	if err := c.Ack(ctx, ds...); err != nil {
+		e.Errorf("Ack: got %v, want nil", err)
+	}
+}
+
+// stored is everything in topic, by Replay where the backend has it, else by a group of its own.
+func (e *Env) stored(b durable.Backend, topic string, n int) []durable.Record {
+	e.Helper()
+	if e.Caps.Replay {
+		return e.replay(b, topic, durable.Range{})
+	}
+	g := group(topic)
+	g.Name = "reader-" + topic
+	c := e.join(b, g)
+	var out []durable.Record
+	var ds []durable.Delivery
+	if n > 0 {
+		ds = e.collect(c, n)
+	}
+	for _, d := range append(ds, e.quiet(c)...) {
+		out = append(out, durable.Record{Message: d.Message, Topic: d.Topic, Partition: d.Claim.Partition(),
+			Position: d.Position, Key: d.Key, DecodeErr: d.DecodeErr})
+	}
+	return out
+}
+
+// replay reads r to its end.
+func (e *Env) replay(b durable.Backend, topic string, r durable.Range) []durable.Record {
+	e.Helper()
+	var out []durable.Record
+	err := e.within("Replay", func(ctx context.Context) error {
+		for rec, err := range b.Replay(ctx, topic, r) {
+			if err != nil {
+				return err
+			}
+			out = append(out, rec)
+		}
+		return nil
+	})
+	if err != nil {
+		e.Fatalf("Replay: got %v, want nil", err)
+	}
+	return out
+}
+
+// once fails the test unless got holds every id of want exactly once.
+func (e *Env) once(got []string, want []*message.Message) {
+	e.Helper()
+	count := map[string]int{}
+	for _, g := range got {
+		count[g]++
+	}
+	for _, m := range want {
+		if n := count[id(m)]; n != 1 {
+			e.Errorf("message %s: got it %d times, want once", id(m), n)
+		}
+		delete(count, id(m))
+	}
+	if len(count) > 0 {
+		e.Errorf("got messages that were not stored here: %v", count)
+	}
+}
+
+func recordIDs(rs []durable.Record) []string {
+	out := make([]string, len(rs))
+	for i, r := range rs {
+		out[i] = id(r.Message)
+	}
+	return out
+}
+
+func deliveryIDs(ds []durable.Delivery) []string {
+	out := make([]string, len(ds))
+	for i, d := range ds {
+		out[i] = id(d.Message)
+	}
+	return out
+}
