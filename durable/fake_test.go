@@ -97,7 +97,7 @@ func (f *fake) Close(context.Context) error {
 	return nil
 }
 
-func (f *fake) ackedPositions() []string    { return f.positions(&f.acked) }
+func (f *fake) ackedPositions() []string { return f.positions(&f.acked) }
 
 func (f *fake) releasedPositions() []string { return f.positions(&f.released) }
 
