@@ -28,20 +28,20 @@ $(LINTER):
 	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv $(BIN)/golangci-lint $@
 
-test: services ## Run every test against real servers
+test: ## Run every test against real servers
 	$(GO) test -timeout 10m $(PKGS)
 	cd benchmarks && $(GO) test ./...
 
-race: services ## Run every test with the race detector
+race: ## Run every test with the race detector
 	$(GO) test -race -timeout 20m $(PKGS)
 
-soak: services ## Run the long checks: repeated race runs and the full fault matrices
+soak: ## Run the long checks: repeated race runs and the full fault matrices
 	DUALSTREAM_SOAK=1 $(GO) test -race -count=5 -timeout 120m $(PKGS)
 
-bench: services ## Print the benchmark table: ratios against the raw clients and Watermill
+bench: ## Print the benchmark table: ratios against the raw clients and Watermill
 	cd benchmarks && $(GO) run .
 
-services: ## Install what is missing and start the shared test servers
+services: ## Install what is missing and run the shared test servers until interrupted
 	$(GO) run ./internal/testenv/cmd/services up
 
 services-down: ## Stop the shared test servers
