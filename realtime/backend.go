@@ -11,9 +11,10 @@ type Backend interface {
 	// and does not retry: after an error some of ns may have been broadcast.
 	Notify(ctx context.Context, ns ...Notification) error
 
-	// Subscribe listens to channels: exact names, and patterns (see [Match]) where Capabilities.Patterns says
-	// so. It returns once the broker has confirmed, so that a later Notify is not missed. ctx bounds the call,
-	// not the subscription.
+	// Subscribe listens to channels: exact names, and what was marked by [Pattern] (its language is that of
+	// [Match]) where Capabilities.Patterns says so; wildcards in an unmarked string are plain characters.
+	// It returns once the broker has confirmed, so that a later Notify is not missed. A notification is
+	// yielded once, also where several of channels select it. ctx bounds the call, not the subscription.
 	Subscribe(ctx context.Context, channels ...string) (Subscription, error)
 
 	// Capabilities tells what this backend can do; it is constant for its life.
@@ -31,8 +32,9 @@ type Subscription interface {
 	// A broken connection is not an error: it is repaired, and the repair is a gap.
 	Next(ctx context.Context) (Signal, error)
 
-	// Add and Remove change the channels while the subscription runs. Add returns once the broker has
-	// confirmed.
+	// Add and Remove change the channels while the subscription runs. Both return once the broker has
+	// confirmed. What is added twice is there once; what is removed must not be there. After an error the
+	// channels of the call may be in either state.
 	Add(ctx context.Context, channels ...string) error
 	Remove(ctx context.Context, channels ...string) error
 

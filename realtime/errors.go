@@ -3,6 +3,7 @@ package realtime
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Sentinels for decisions; use errors.Is.
@@ -29,3 +30,19 @@ func (e *InvalidError) Error() string {
 
 // Is makes errors.Is(err, ErrInvalid) true.
 func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+// invalid returns an InvalidError whose value is cut to 64 bytes.
+func invalid(field, value, remedy string) *InvalidError {
+	const most = 64
+	if len(value) > most {
+		value = strings.ToValidUTF8(value[:most], "") + "…"
+	}
+	return &InvalidError{Field: field, Value: value, Remedy: remedy}
+}
+
+// unsupportedError names what a backend cannot do. It matches ErrUnsupported.
+type unsupportedError struct{ backend, what string }
+
+func (e *unsupportedError) Error() string { return e.backend + ": " + e.what + ": unsupported" }
+
+func (e *unsupportedError) Is(target error) bool { return target == ErrUnsupported }

@@ -1,6 +1,9 @@
 package realtime
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Notification says that an event exists: ids only, never data. The channel is where it is broadcast and does not
 // travel inside.
@@ -18,3 +21,60 @@ type Notification struct {
 
 // MaxSize is the largest encoded notification in bytes.
 const MaxSize = 1024
+
+const textRemedy = "use UTF-8 text without control characters"
+
+// Validate returns an *InvalidError that names the first field that is not acceptable, or nil: a channel as
+// [CheckChannel] wants it, an ID, text in every field, a year from 0 to 9999, at most [MaxSize] bytes encoded.
+func (n *Notification) Validate() error {
+	if err := CheckChannel(n.Channel); err != nil {
+		return err
+	}
+	if n.ID == "" {
+		return invalid("ID", "", "use the id of the event")
+	}
+	switch {
+	case !isText(n.ID):
+		return invalid("ID", n.ID, textRemedy)
+	case !isText(n.Type):
+		return invalid("Type", n.Type, textRemedy)
+	case !isText(n.SourceType):
+		return invalid("SourceType", n.SourceType, textRemedy)
+	case !isText(n.SourceID):
+		return invalid("SourceID", n.SourceID, textRemedy)
+	case !isText(n.Topic):
+		return invalid("Topic", n.Topic, textRemedy)
+	case !isText(n.Position):
+		return invalid("Position", n.Position, textRemedy)
+	case !isText(n.TraceParent):
+		return invalid("TraceParent", n.TraceParent, textRemedy)
+	}
+	if y := n.Time.UTC().Year(); y < 0 || y > 9999 {
+		return invalid("Time", strconv.Itoa(y), "use a year from 0 to 9999")
+	}
+	return n.checkSize()
+}
+
+func (n *Notification) checkSize() error {
+	const frame = 160 // more than names, punctuation and time take
+	text := len(n.ID) + len(n.Type) + len(n.SourceType) + len(n.SourceID) +
+		len(n.Topic) + len(n.Position) + len(n.TraceParent)
+	if frame+2*text <= MaxSize { // a byte of valid text takes at most two
+		return nil
+	}
+	var buf [MaxSize + 1]byte
+	if size := len(n.AppendJSON(buf[:0])); size > MaxSize {
+		return invalid("notification", strconv.Itoa(size)+" bytes", "shorten its ids to at most 1024 bytes in all")
+	}
+	return nil
+}
+
+// CheckNotify checks every element of ns; adapters call it first. The error is an *InvalidError.
+func CheckNotify(ns []Notification) error {
+	for i := range ns {
+		if err := ns[i].Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
