@@ -4,10 +4,10 @@ import "strings"
 
 // Match tells whether channel matches glob, in the language of Redis' PSUBSCRIBE and byte by byte:
 //
-//	*      any run of bytes, also none
-//	?      any one byte
-//	[abc]  one of the set; [a-z] a range, either way round; [^abc] none of the set
-//	\x     x itself, also within a set
+//   - any run of bytes, also none
+//     ?      any one byte
+//     [abc]  one of the set; [a-z] a range, either way round; [^abc] none of the set
+//     \x     x itself, also within a set
 //
 // A set that is not closed ends with the glob. This function is the reference for every backend.
 // It allocates nothing, and its time is bounded by len(glob) times len(channel).
