@@ -40,38 +40,42 @@ type sample struct {
 	elapsed   time.Duration
 	mallocs   uint64
 	latencies latencies // of single events, where the path measures them
-	rss       memory    // where the path measures it
+	rss       footprint // where the path measures it
 }
 
 func (s sample) rate() float64 { return float64(s.events) / s.elapsed.Seconds() }
 
-// measure lets the subjects take turns, reps times each after one short turn to warm up.
+// measure lets the subjects take turns, reps times each after one short turn to warm up. A subject that fails takes
+// no more turns and has no row; when it is the first, nothing has.
 func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) (rows []row, err error) {
 	defer func() { err = errors.Join(err, l.endPath()) }()
 	turns := make([]turn, len(p.subjects))
+	errs := make([]error, len(p.subjects))
 	for i, s := range p.subjects {
-		if turns[i], err = s.setup(ctx, l); err != nil {
-			return nil, fmt.Errorf("%s: set up: %w", s.name, err)
-		}
-		if _, err = turns[i](ctx, dur/10); err != nil {
-			return nil, fmt.Errorf("%s: warm up: %w", s.name, err)
+		if turns[i], errs[i] = s.setup(ctx, l); errs[i] == nil {
+			_, errs[i] = turns[i](ctx, dur/10)
 		}
 	}
 	samples := make([][]sample, len(p.subjects))
 	for range reps {
-		for i, s := range p.subjects {
-			runtime.GC() // nobody pays for the garbage of the turn before
-			one, err := turns[i](ctx, dur)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", s.name, err)
+		for i, t := range turns {
+			if errs[i] != nil || errs[0] != nil {
+				continue
 			}
+			runtime.GC() // nobody pays for the garbage of the turn before
+			var one sample
+			one, errs[i] = t(ctx, dur)
 			samples[i] = append(samples[i], one)
 		}
 	}
-	for i := range p.subjects {
-		rows = append(rows, p.row(i, samples))
+	for i, s := range p.subjects {
+		if errs[i] != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", s.name, errs[i]))
+		} else if errs[0] == nil {
+			rows = append(rows, p.row(i, samples))
+		}
 	}
-	return rows, nil
+	return rows, err
 }
 
 // row sums up the turns of subject i.

@@ -9,39 +9,36 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// partitions of every topic.
-const partitions = 4
+const (
+	partitions = 4       // of every topic
+	kafkaRate  = 250_000 // events a second for which topics to consume from are filled
+)
 
-// kafkaPaths compare a Kafka: append in batches, from many callers and alone; one of a single broker also consume.
+// kafkaPaths compare a Kafka: append in batches, from many callers and alone; and consume in a group.
 func kafkaPaths(prefix string, open func(*lab) (*cluster, error)) []path {
-	batch := func(n int, least float64) path {
-		return path{
-			name: fmt.Sprintf("%s-append-%d", prefix, n), goal: goal{atLeast: least},
-			subjects: []subject{
-				{subjectRaw, rawKafkaBatch(open, n, flushOf(n))},
-				{"raw, default flush", rawKafkaBatch(open, n, flush{})},
-				{subjectWatermill, watermillKafkaBatch(open, n)},
-			},
+	appends := func(name string, g goal, loop publishLoop, tuned flush) path {
+		p := path{name: prefix + "-append-" + name, goal: g, subjects: []subject{
+			appending(subjectRaw, rawKafka(open, tuned), loop),
+			appending(subjectWatermill, watermillKafka(open), loop),
+		}}
+		if tuned != (flush{}) {
+			p.subjects = append(p.subjects, appending("raw, default flush", rawKafka(open, flush{}), loop))
 		}
+		return p
 	}
+	lone := appends("lone", goal{atMost: 1.2}, timedBatches(1), flush{})
+	lone.metric = p50
+	var records stock
+	consume := path{name: prefix + "-consume", goal: goal{atLeast: 0.60}, subjects: []subject{
+		records.consuming(subjectRaw, kafkaRate, rawKafkaConsumer(open)),
+		records.consuming(subjectWatermill, kafkaRate, watermillKafkaConsumer(open)),
+	}}
 	return []path{
-		batch(1000, 0.90),
-		batch(100, 0.90),
-		{
-			name: prefix + "-append-64callers", goal: goal{atLeast: 0.95},
-			subjects: []subject{
-				{subjectRaw, rawKafkaCallers(open, 64, flushCallers)},
-				{"raw, default flush", rawKafkaCallers(open, 64, flush{})},
-				{subjectWatermill, watermillKafkaCallers(open, 64)},
-			},
-		},
-		{
-			name: prefix + "-append-lone", metric: p50, goal: goal{atMost: 1.2},
-			subjects: []subject{
-				{subjectRaw, rawKafkaLone(open)},
-				{subjectWatermill, watermillKafkaLone(open)},
-			},
-		},
+		appends("1000", goal{atLeast: 0.90}, batches(1000), flush{1000, 5 * time.Millisecond}),
+		appends("100", goal{atLeast: 0.90}, batches(100), flush{100, 5 * time.Millisecond}),
+		appends("64callers", goal{atLeast: 0.95}, callers(64), flush{64, time.Millisecond}),
+		lone,
+		consume,
 	}
 }
 
@@ -88,7 +85,7 @@ func (c *cluster) create(ctx context.Context, name string) error {
 	})
 }
 
-// appended gives work a new topic, and afterwards checks its end offsets and deletes it.
+// appended implements store; it compares the sum of the end offsets.
 func (c *cluster) appended(ctx context.Context, work func(topic string) (sample, error)) (sample, error) {
 	topic := c.l.name("append")
 	if err := c.create(ctx, topic); err != nil {
@@ -121,8 +118,26 @@ func (c *cluster) stored(topic string) (int64, error) {
 	return sum, nil
 }
 
-// consumed checks that group has committed the end of topic, and removes it.
-func (c *cluster) consumed(ctx context.Context, topic, group string) error {
+// fill implements source.
+func (c *cluster) fill(ctx context.Context, n int64) (string, error) {
+	topic := c.l.name("consume")
+	if err := c.create(ctx, topic); err != nil {
+		return "", err
+	}
+	c.l.after(func() error { return c.admin.DeleteTopic(topic) })
+	producer, err := sarama.NewSyncProducer(c.brokers, rawConfig(flush{}))
+	if err != nil {
+		return "", err
+	}
+	records := rawRecords(newPool())
+	for done := int64(0); done < n && err == nil; done += int64(len(records)) {
+		err = errors.Join(ctx.Err(), sendAll(producer, topic, records))
+	}
+	return topic, errors.Join(err, producer.Close())
+}
+
+// acknowledged implements source: the group has committed the end of every partition.
+func (c *cluster) acknowledged(_ context.Context, topic, group string) error {
 	for p := range int32(partitions) {
 		end, err := c.client.GetOffset(topic, p, sarama.OffsetNewest)
 		if err != nil {
@@ -136,6 +151,11 @@ func (c *cluster) consumed(ctx context.Context, topic, group string) error {
 			return fmt.Errorf("group %q has not committed the end %d of partition %d: %+v", group, end, p, block)
 		}
 	}
+	return nil
+}
+
+// forget implements source.
+func (c *cluster) forget(ctx context.Context, _, group string) error {
 	return until(ctx, 30*time.Second, func() error { return c.admin.DeleteConsumerGroup(group) })
 }
 

@@ -15,12 +15,6 @@ type flush struct {
 	frequency time.Duration
 }
 
-// flushOf is sarama's best setting for calls of n messages.
-func flushOf(n int) flush { return flush{messages: n, frequency: 5 * time.Millisecond} }
-
-// flushCallers is sarama's best setting for many callers of one message each.
-var flushCallers = flush{messages: 64, frequency: time.Millisecond}
-
 // rawConfig is as durable as the adapter's: acknowledged by all replicas, idempotent.
 func rawConfig(f flush) *sarama.Config {
 	cfg := sarama.NewConfig()
@@ -58,74 +52,37 @@ func (r rawRecord) to(topic string) sarama.ProducerMessage {
 	return sarama.ProducerMessage{Topic: topic, Key: r.key, Value: r.value, Headers: r.headers}
 }
 
-// rawProducer is sarama's SyncProducer with messages to send.
-type rawProducer struct {
-	sarama.SyncProducer
-	c       *cluster
-	records []rawRecord
+// rawKafka appends with sarama's SyncProducer: SendMessages for a batch, SendMessage for one.
+func rawKafka(open func(*lab) (*cluster, error), f flush) appender {
+	return func(_ context.Context, l *lab) (store, appendFunc, error) {
+		c, err := open(l)
+		if err != nil {
+			return nil, nil, err
+		}
+		producer, err := sarama.NewSyncProducer(c.brokers, rawConfig(f))
+		if err != nil {
+			return nil, nil, err
+		}
+		l.after(producer.Close)
+		records := rawRecords(newPool())
+		return c, func(_ context.Context, topic string, done int64, n int) error {
+			if n > 1 {
+				return sendAll(producer, topic, window(records, done, n))
+			}
+			m := window(records, done, 1)[0].to(topic)
+			_, _, err := producer.SendMessage(&m)
+			return err
+		}, nil
+	}
 }
 
-func newRawProducer(l *lab, open func(*lab) (*cluster, error), f flush) (*rawProducer, error) {
-	c, err := open(l)
-	if err != nil {
-		return nil, err
-	}
-	p, err := sarama.NewSyncProducer(c.brokers, rawConfig(f))
-	if err != nil {
-		return nil, err
-	}
-	l.after(p.Close)
-	return &rawProducer{SyncProducer: p, c: c, records: rawRecords(newPool())}, nil
-}
-
-// batch sends records and returns when all are acknowledged.
-func (p *rawProducer) batch(topic string, records []rawRecord) error {
+// sendAll sends records and returns when all are acknowledged.
+func sendAll(producer sarama.SyncProducer, topic string, records []rawRecord) error {
 	messages := make([]sarama.ProducerMessage, len(records))
 	refs := make([]*sarama.ProducerMessage, len(records))
 	for i, r := range records {
 		messages[i] = r.to(topic)
 		refs[i] = &messages[i]
 	}
-	return p.SendMessages(refs)
-}
-
-func (p *rawProducer) one(topic string, done int64) error {
-	m := window(p.records, done, 1)[0].to(topic)
-	_, _, err := p.SendMessage(&m)
-	return err
-}
-
-// rawKafkaBatch sends batches of n, one after the other.
-func rawKafkaBatch(open func(*lab) (*cluster, error), n int, f flush) func(context.Context, *lab) (turn, error) {
-	return rawKafka(open, f, func(ctx context.Context, dur time.Duration, p *rawProducer, topic string) (sample, error) {
-		return inBatches(ctx, dur, n, func(done int64) error { return p.batch(topic, window(p.records, done, n)) })
-	})
-}
-
-// rawKafkaCallers sends single messages from many goroutines.
-func rawKafkaCallers(open func(*lab) (*cluster, error), callers int, f flush) func(context.Context, *lab) (turn, error) {
-	return rawKafka(open, f, func(ctx context.Context, dur time.Duration, p *rawProducer, topic string) (sample, error) {
-		return fromCallers(ctx, dur, callers, func(done int64) error { return p.one(topic, done) })
-	})
-}
-
-// rawKafkaLone sends single messages from one goroutine.
-func rawKafkaLone(open func(*lab) (*cluster, error)) func(context.Context, *lab) (turn, error) {
-	return rawKafka(open, flush{}, func(ctx context.Context, dur time.Duration, p *rawProducer, topic string) (sample, error) {
-		return alone(ctx, dur, 1, func(done int64) error { return p.one(topic, done) })
-	})
-}
-
-type rawLoop func(ctx context.Context, dur time.Duration, p *rawProducer, topic string) (sample, error)
-
-func rawKafka(open func(*lab) (*cluster, error), f flush, loop rawLoop) func(context.Context, *lab) (turn, error) {
-	return func(_ context.Context, l *lab) (turn, error) {
-		p, err := newRawProducer(l, open, f)
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, dur time.Duration) (sample, error) {
-			return p.c.appended(ctx, func(topic string) (sample, error) { return loop(ctx, dur, p, topic) })
-		}, nil
-	}
+	return producer.SendMessages(refs)
 }

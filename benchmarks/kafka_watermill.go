@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"time"
+	"errors"
 
 	"github.com/IBM/sarama"
 	wmkafka "github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
@@ -26,45 +26,47 @@ func watermillConfig() *sarama.Config {
 	return cfg
 }
 
-// watermillKafkaBatch publishes batches of n with Watermill's adapter.
-func watermillKafkaBatch(open func(*lab) (*cluster, error), n int) func(context.Context, *lab) (turn, error) {
-	return watermillKafka(open, func(ctx context.Context, dur time.Duration, publish publishFunc) (sample, error) {
-		return inBatches(ctx, dur, n, func(done int64) error { return publish(done, n) })
-	})
-}
-
-// watermillKafkaCallers publishes single messages with Watermill's adapter from many goroutines.
-func watermillKafkaCallers(open func(*lab) (*cluster, error), callers int) func(context.Context, *lab) (turn, error) {
-	return watermillKafka(open, func(ctx context.Context, dur time.Duration, publish publishFunc) (sample, error) {
-		return fromCallers(ctx, dur, callers, func(done int64) error { return publish(done, 1) })
-	})
-}
-
-// watermillKafkaLone publishes single messages with Watermill's adapter from one goroutine.
-func watermillKafkaLone(open func(*lab) (*cluster, error)) func(context.Context, *lab) (turn, error) {
-	return watermillKafka(open, func(ctx context.Context, dur time.Duration, publish publishFunc) (sample, error) {
-		return alone(ctx, dur, 1, func(done int64) error { return publish(done, 1) })
-	})
-}
-
-func watermillKafka(open func(*lab) (*cluster, error), loop publishLoop) func(context.Context, *lab) (turn, error) {
-	return func(_ context.Context, l *lab) (turn, error) {
+// watermillKafka publishes with Watermill's adapter, which sends one message after the other.
+func watermillKafka(open func(*lab) (*cluster, error)) appender {
+	return func(_ context.Context, l *lab) (store, appendFunc, error) {
 		c, err := open(l)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		pub, err := wmkafka.NewPublisher(wmkafka.PublisherConfig{
 			Brokers: c.brokers, Marshaler: watermillMarshaler(), OverwriteSaramaConfig: watermillConfig(),
 		}, nil)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		l.after(pub.Close)
-		messages := newPool().messages
-		return func(ctx context.Context, dur time.Duration) (sample, error) {
-			return c.appended(ctx, func(topic string) (sample, error) {
-				return loop(ctx, dur, func(done int64, n int) error { return pub.Publish(topic, window(messages, done, n)...) })
-			})
+		return c, watermillAppend(pub, newPool()), nil
+	}
+}
+
+// watermillKafkaConsumer consumes with Watermill's adapter.
+func watermillKafkaConsumer(open func(*lab) (*cluster, error)) consumerOpener {
+	return func(_ context.Context, l *lab) (source, consumer, error) {
+		c, err := open(l)
+		if err != nil {
+			return nil, nil, err
+		}
+		return c, func(ctx context.Context, topic, group string, n int64) (s sample, err error) {
+			cfg := wmkafka.DefaultSaramaSubscriberConfig()
+			cfg.Version = sarama.V3_9_0_0
+			cfg.Consumer.Offsets.Initial = sarama.OffsetOldest
+			sub, err := wmkafka.NewSubscriber(wmkafka.SubscriberConfig{
+				Brokers: c.brokers, Unmarshaler: watermillMarshaler(), OverwriteSaramaConfig: cfg, ConsumerGroup: group,
+			}, nil)
+			if err != nil {
+				return s, err
+			}
+			defer func() { err = errors.Join(err, sub.Close()) }()
+			messages, err := sub.Subscribe(ctx, topic)
+			if err != nil {
+				return s, err
+			}
+			return drained(ctx, messages, n, func() error { return c.acknowledged(ctx, topic, group) })
 		}, nil
 	}
 }

@@ -95,19 +95,14 @@ func (p *passing) seen() {
 	}
 }
 
-// wait returns once all events were seen, with the time between the first and the last.
-func (p *passing) wait(ctx context.Context) (sample, error) {
-	select {
-	case <-p.full:
-		return sample{
-			events: p.want, elapsed: time.Duration(p.last.Load() - p.first.Load()), mallocs: mallocs() - p.before,
-		}, nil
-	case <-ctx.Done():
-		return sample{}, ctx.Err()
+// sample is what was measured between the first and the last event, once full is closed.
+func (p *passing) sample() sample {
+	return sample{
+		events: p.want, elapsed: time.Duration(p.last.Load() - p.first.Load()), mallocs: mallocs() - p.before,
 	}
 }
 
-// events is how many a turn of dur consumes at perSecond: a multiple of poolSize, at least one.
+// eventsFor is how many a turn of dur consumes at perSecond: a multiple of poolSize, at least one.
 func eventsFor(dur time.Duration, perSecond float64) int64 {
 	return max(1, int64(dur.Seconds()*perSecond)/poolSize) * poolSize
 }

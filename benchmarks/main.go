@@ -94,5 +94,6 @@ func paths() []path {
 	ps = append(ps, redisPaths()...)
 	ps = append(ps, kafkaPaths("kafka", (*lab).kafka)...)
 	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3)...)
+	ps = append(ps, memoryPaths()...)
 	return ps
 }

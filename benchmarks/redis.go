@@ -11,31 +11,33 @@ import (
 
 // redisPaths compare Redis Streams: append in batches and from many callers, consume in a group.
 func redisPaths() []path {
-	stock := &redisStock{}
+	var entries stock
+	appends := func(name string, least float64, loop publishLoop) path {
+		return path{name: name, goal: goal{atLeast: least}, subjects: []subject{
+			appending(subjectRaw, rawRedis, loop),
+			appending(subjectOurs, oursRedis, loop),
+			appending(subjectWatermill, watermillRedis, loop),
+		}}
+	}
 	return []path{
-		{
-			name: "redis-append-100", goal: goal{atLeast: 0.90},
-			subjects: []subject{
-				{subjectRaw, rawPipeline(100)},
-				{subjectWatermill, watermillRedisAppend(100)},
-			},
-		},
-		{
-			name: "redis-append-64callers", goal: goal{atLeast: 1.5},
-			subjects: []subject{
-				{subjectRaw, rawXAddCallers(64)},
-				{subjectWatermill, watermillRedisCallers(64)},
-			},
-		},
+		appends("redis-append-100", 0.90, batches(100)),
+		appends("redis-append-64callers", 1.5, callers(64)),
 		{
 			name: "redis-consume", goal: goal{atLeast: 0.80},
 			subjects: []subject{
-				{subjectRaw, stock.subject(redisConsumeRate, rawReadGroup)},
-				{subjectWatermill, stock.subject(redisConsumeRateWatermill, watermillSubscribe)},
+				entries.consuming(subjectRaw, redisRate, rawRedisConsumer),
+				entries.consuming(subjectOurs, redisRate, oursRedisConsumer),
+				entries.consuming(subjectWatermill, redisRateWatermill, watermillRedisConsumer),
 			},
 		},
 	}
 }
+
+// Events a second for which streams to consume from are filled: about what the subjects consume.
+const (
+	redisRate          = 150_000
+	redisRateWatermill = 8_000
+)
 
 // redisLab is what the subjects of one path share on a Redis.
 type redisLab struct {
@@ -63,7 +65,7 @@ func newRedisClient(addr string) *redis.Client {
 	})
 }
 
-// appended gives work a new stream, and afterwards checks its length and deletes it.
+// appended implements store; it compares XLEN.
 func (r *redisLab) appended(ctx context.Context, work func(stream string) (sample, error)) (sample, error) {
 	stream := r.l.name("append")
 	s, err := work(stream)
@@ -80,22 +82,43 @@ func (r *redisLab) appended(ctx context.Context, work func(stream string) (sampl
 	return s, r.Del(ctx, stream).Err()
 }
 
-// consumed checks that group has nothing pending and nothing left in stream, and removes it.
-func (r *redisLab) consumed(ctx context.Context, stream, group string) error {
+// fill implements source.
+func (r *redisLab) fill(ctx context.Context, n int64) (string, error) {
+	entries, err := r.entries()
+	if err != nil {
+		return "", err
+	}
+	stream := r.l.name("consume")
+	r.l.after(func() error { return r.Del(context.Background(), stream).Err() })
+	const batch = 500
+	for done := int64(0); done < n; done += batch {
+		if err := r.pipelined(ctx, stream, window(entries, done, batch)); err != nil {
+			return "", err
+		}
+	}
+	return stream, nil
+}
+
+// acknowledged implements source: nothing is pending and nothing is left.
+func (r *redisLab) acknowledged(ctx context.Context, stream, group string) error {
 	groups, err := r.XInfoGroups(ctx, stream).Result()
 	if err != nil {
 		return err
 	}
 	for _, g := range groups {
-		if g.Name != group {
-			continue
-		}
-		if g.Pending != 0 || g.Lag != 0 {
+		if g.Name == group && (g.Pending != 0 || g.Lag != 0) {
 			return fmt.Errorf("group %q has %d pending and a lag of %d after all events were acknowledged", group, g.Pending, g.Lag)
 		}
-		return r.XGroupDestroy(ctx, stream, group).Err()
+		if g.Name == group {
+			return nil
+		}
 	}
 	return fmt.Errorf("group %q is not at %q", group, stream)
+}
+
+// forget implements source.
+func (r *redisLab) forget(ctx context.Context, stream, group string) error {
+	return r.XGroupDestroy(ctx, stream, group).Err()
 }
 
 // entries are the messages of the pool as Watermill's adapter lays them out, ready for XADD.

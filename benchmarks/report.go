@@ -10,18 +10,18 @@ import (
 
 // A row is one subject of one path. Figures are medians over the turns.
 type row struct {
-	Path           string   `json:"path"`
-	Subject        string   `json:"subject"`
-	EventsPerS     float64  `json:"events_per_s"`
-	RatioToRaw     *float64 `json:"ratio_to_raw"` // of the metric; null where nothing raw does the work
-	AllocsPerEvent float64  `json:"allocs_per_event"`
-	Metric         string   `json:"metric"` // what the ratio compares; a ratio of latencies is better when less
-	P50us          float64  `json:"p50_us,omitempty"`
-	P99us          float64  `json:"p99_us,omitempty"`
-	RSS            memory   `json:"rss_mb,omitzero"`
-	Turns          int      `json:"turns"`
-	Goal           string   `json:"goal,omitempty"`
-	Reached        *bool    `json:"goal_reached,omitempty"`
+	Path           string    `json:"path"`
+	Subject        string    `json:"subject"`
+	EventsPerS     float64   `json:"events_per_s"`
+	RatioToRaw     *float64  `json:"ratio_to_raw"` // of the metric; null where nothing raw does the work
+	AllocsPerEvent float64   `json:"allocs_per_event"`
+	Metric         string    `json:"metric"` // what the ratio compares; a ratio of latencies is better when less
+	P50us          float64   `json:"p50_us,omitempty"`
+	P99us          float64   `json:"p99_us,omitempty"`
+	RSS            footprint `json:"rss_mb,omitzero"`
+	Turns          int       `json:"turns"`
+	Goal           string    `json:"goal,omitempty"`
+	Reached        *bool     `json:"goal_reached,omitempty"`
 
 	goal goal
 }

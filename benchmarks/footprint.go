@@ -6,26 +6,26 @@ import (
 	"strings"
 )
 
-// memory is the resident memory of this process in MB: after the first tenth of the events, at most, and at the end.
-type memory struct {
+// footprint is the resident memory of this process in MB: after the first tenth of the events, at most, and at the end.
+type footprint struct {
 	Early float64 `json:"early"`
 	Most  float64 `json:"most"`
 	End   float64 `json:"end"`
 }
 
-func (m memory) String() string {
-	if m == (memory{}) {
+func (m footprint) String() string {
+	if m == (footprint{}) {
 		return "-"
 	}
 	return some(m.Early) + "→" + some(m.End) + " (≤ " + some(m.Most) + ")"
 }
 
 // join is the worst of two turns.
-func (m memory) join(o memory) memory {
-	if m == (memory{}) {
+func (m footprint) join(o footprint) footprint {
+	if m == (footprint{}) {
 		return o
 	}
-	return memory{Early: min(m.Early, o.Early), Most: max(m.Most, o.Most), End: max(m.End, o.End)}
+	return footprint{Early: min(m.Early, o.Early), Most: max(m.Most, o.Most), End: max(m.End, o.End)}
 }
 
 // resident is the resident memory of this process in MB, 0 where the system does not tell.
