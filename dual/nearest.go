@@ -1,0 +1,48 @@
+package dual
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// suggest is the remedy for an unknown name: the nearest of known, or all of them.
+func suggest(name string, known []string) string {
+	best, least := "", 1+max(1, len(name)/3)
+	for _, k := range known {
+		if d := distance(strings.ToLower(name), k); d < least {
+			best, least = k, d
+		}
+	}
+	if best != "" {
+		return "did you mean " + strconv.Quote(best) + "?"
+	}
+	if len(known) == 0 {
+		return "nothing is known here"
+	}
+	sorted := slices.Sorted(slices.Values(known))
+	return "known are " + strings.Join(sorted, ", ")
+}
+
+// distance is the number of single-byte insertions, deletions, replacements and swaps of neighbours from a to b.
+func distance(a, b string) int {
+	older, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], older[j-2]+1)
+			}
+		}
+		older, prev, row = prev, row, older
+	}
+	return prev[len(b)]
+}
