@@ -14,7 +14,10 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-const mostPerPipeline = 1000 // commands; a larger call is one pipeline of its own
+const (
+	mostPerPipeline = 1000        // commands; a larger call is one pipeline of its own
+	wrongType       = "WRONGTYPE" // how the server begins its refusal of a key that holds something else
+)
 
 // The states of an item.
 const (
@@ -44,15 +47,49 @@ func (b *Backend) Append(ctx context.Context, topic string, msgs ...*message.Mes
 	if err := ctx.Err(); err != nil {
 		return make([]durable.Position, len(msgs)), fail(topic, msgs, durable.NotSent, err)
 	}
-	cmds, err := b.encode(topic, msgs)
+	n, err := b.partitions(ctx, topic)
+	if err != nil {
+		return make([]durable.Position, len(msgs)), fail(topic, msgs, durable.NotSent, err)
+	}
+	ps, err := b.appendTo(ctx, topic, n, msgs)
+	if n != 1 || err == nil || !nothingStored(err) {
+		return ps, err
+	}
+	// The topic was given partitions since it was looked up: its plain key refuses streams, so nothing was stored.
+	b.shapes.forget(topic)
+	if n, lookErr := b.partitions(ctx, topic); lookErr == nil && n != 1 {
+		return b.appendTo(ctx, topic, n, msgs)
+	}
+	return ps, err
+}
+
+// nothingStored tells whether every message was refused because the key holds something else than a stream.
+func nothingStored(err error) bool {
+	var batch *durable.BatchError
+	if !errors.As(err, &batch) {
+		return false
+	}
+	for _, o := range batch.Outcomes {
+		var refused redis.Error
+		if !errors.As(o.Err, &refused) || !strings.HasPrefix(refused.Error(), wrongType) {
+			return false
+		}
+	}
+	return true
+}
+
+// appendTo appends to a topic of n partitions.
+func (b *Backend) appendTo(ctx context.Context, topic string, n int, msgs []*message.Message) ([]durable.Position, error) {
+	to := b.place(topic, n, msgs)
+	cmds, err := b.encode(&to, msgs)
 	if err != nil {
 		return make([]durable.Position, len(msgs)), err
 	}
-	it := &item{cmds: cmds, done: make(chan struct{})}
-	return b.send(ctx, topic, msgs, it)
+	return b.send(ctx, &to, msgs, &item{cmds: cmds, done: make(chan struct{})})
 }
 
-func (b *Backend) send(ctx context.Context, topic string, msgs []*message.Message, it *item) ([]durable.Position, error) {
+func (b *Backend) send(ctx context.Context, to *placement, msgs []*message.Message, it *item) ([]durable.Position, error) {
+	topic := to.topic
 	none := func(s durable.Status, err error) ([]durable.Position, error) {
 		return make([]durable.Position, len(msgs)), fail(topic, msgs, s, err)
 	}
@@ -65,7 +102,7 @@ func (b *Backend) send(ctx context.Context, topic string, msgs []*message.Messag
 	}
 	select {
 	case <-it.done:
-		return results(topic, msgs, it.cmds)
+		return results(to, msgs, it.cmds)
 	case <-ctx.Done():
 		if it.state.CompareAndSwap(waiting, dropped) {
 			return none(durable.NotSent, ctx.Err())
@@ -76,7 +113,7 @@ func (b *Backend) send(ctx context.Context, topic string, msgs []*message.Messag
 			return none(durable.NotSent, durable.ErrClosed)
 		}
 		<-it.done
-		return results(topic, msgs, it.cmds)
+		return results(to, msgs, it.cmds)
 	}
 }
 
@@ -134,14 +171,14 @@ func (b *Backend) pipeline(first *item) {
 }
 
 // results reads the outcome of each message off its command.
-func results(topic string, msgs []*message.Message, cmds []redis.Cmder) ([]durable.Position, error) {
+func results(to *placement, msgs []*message.Message, cmds []redis.Cmder) ([]durable.Position, error) {
 	positions := make([]durable.Position, len(cmds))
 	var outcomes []durable.Outcome
 	broken := map[string]bool{}
 	for i, c := range cmds {
 		err := c.Err()
 		if err == nil {
-			positions[i] = durable.Position(c.(*redis.StringCmd).Val())
+			positions[i] = to.position(i, c.(*redis.StringCmd).Val())
 			if key := durable.Key(msgs[i]); outcomes != nil && key != "" && broken[key] {
 				outcomes[i].AfterGap = true
 			}
@@ -157,7 +194,7 @@ func results(topic string, msgs []*message.Message, cmds []redis.Cmder) ([]durab
 	if outcomes == nil {
 		return positions, nil
 	}
-	return positions, &durable.BatchError{Topic: topic, Outcomes: outcomes}
+	return positions, &durable.BatchError{Topic: to.topic, Outcomes: outcomes}
 }
 
 // classify tells what a failed XADD did. A refusal that may pass (out of memory, read only, loading, no access) is

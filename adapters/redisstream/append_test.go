@@ -81,6 +81,9 @@ func TestConcurrentAppendsAreAllStored(t *testing.T) {
 func TestAFrozenServerLeavesUnknownAndNoDuplicates(t *testing.T) {
 	r := testenv.StartRedis(t, testenv.RedisOptions{})
 	b := open(t, Config{Connection: Connection{Addr: r.Addr()}, AppendTimeout: 300 * time.Millisecond})
+	if _, err := b.partitions(t.Context(), "t"); err != nil {
+		t.Fatal(err)
+	}
 	r.Freeze()
 	_, err := b.Append(t.Context(), "t", event(1))
 	r.Thaw()

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -43,6 +44,9 @@ type Config struct {
 type Backend struct {
 	cfg       Config
 	appending *redis.Client
+	control   *redis.Client
+	shapes    shapes
+	turn      atomic.Uint64 // of messages without a key
 	queue     chan *item
 	stop      chan struct{} // closed when Close begins
 	stopped   chan struct{} // closed when the writers have ended
@@ -67,12 +71,12 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	conn := cfg.Connection
 	conn.Timeout = cfg.AppendTimeout
 	b := &Backend{
-		cfg: cfg, appending: conn.Client(rediskit.Appending),
+		cfg: cfg, appending: conn.Client(rediskit.Appending), control: conn.Client(rediskit.Control),
 		queue: make(chan *item, 1024), // callers that wait for a pipeline; a full queue makes them wait at the door
 		stop:  make(chan struct{}), stopped: make(chan struct{}),
 	}
 	if err := cfg.Ping(ctx, "redisstream", b.appending); err != nil {
-		return nil, errors.Join(err, b.appending.Close())
+		return nil, errors.Join(err, b.appending.Close(), b.control.Close())
 	}
 	for range writers {
 		b.work.Go(b.write)
@@ -118,7 +122,7 @@ func (b *Backend) Close(ctx context.Context) error {
 		close(b.stop)
 		go func() { // ends with the writers, each bounded by AppendTimeout
 			b.work.Wait()
-			b.closeErr = b.appending.Close()
+			b.closeErr = errors.Join(b.appending.Close(), b.control.Close())
 			close(b.stopped)
 		}()
 	})

@@ -13,9 +13,9 @@ import (
 const argsPerEntry = 9 // xadd stream * and three pairs of field and value
 
 // encode returns one XADD per message. Nothing in it shares memory with msgs.
-func (b *Backend) encode(topic string, msgs []*message.Message) ([]redis.Cmder, error) {
+func (b *Backend) encode(to *placement, msgs []*message.Message) ([]redis.Cmder, error) {
 	if b.cfg.Marshaller != nil {
-		return b.encodeCustom(topic, msgs)
+		return b.encodeCustom(to, msgs)
 	}
 	size := 0
 	for _, m := range msgs {
@@ -25,7 +25,7 @@ func (b *Backend) encode(topic string, msgs []*message.Message) ([]redis.Cmder, 
 	texts := make([]string, 3*len(msgs))
 	args := make([]any, 0, (argsPerEntry+3)*len(msgs))
 	cmds := make([]redis.Cmder, len(msgs))
-	var stream any = topic
+	var stream any = to.topic
 	cut := func(from int) string { return view(arena[from:len(arena):len(arena)]) }
 	for i, m := range msgs {
 		uuid, meta, payload := &texts[3*i], &texts[3*i+1], &texts[3*i+2]
@@ -37,6 +37,9 @@ func (b *Backend) encode(topic string, msgs []*message.Message) ([]redis.Cmder, 
 		arena = append(arena, m.Payload...)
 		*payload = cut(at)
 		from := len(args)
+		if to.n > 1 {
+			stream = to.stream(i)
+		}
 		args = append(args, "xadd", stream)
 		if b.cfg.MaxLen > 0 {
 			args = append(args, "maxlen", "~", b.cfg.MaxLen)
@@ -48,15 +51,15 @@ func (b *Backend) encode(topic string, msgs []*message.Message) ([]redis.Cmder, 
 }
 
 // encodeCustom encodes by the configured marshaller.
-func (b *Backend) encodeCustom(topic string, msgs []*message.Message) ([]redis.Cmder, error) {
+func (b *Backend) encodeCustom(to *placement, msgs []*message.Message) ([]redis.Cmder, error) {
 	cmds := make([]redis.Cmder, len(msgs))
 	for i, m := range msgs {
-		values, err := b.cfg.Marshaller.Marshal(topic, m.Copy())
+		values, err := b.cfg.Marshaller.Marshal(to.topic, m.Copy())
 		if err != nil {
 			err = fmt.Errorf("redisstream: marshal: %w", err)
-			return nil, durable.FailInvalid(topic, len(msgs), i, err)
+			return nil, durable.FailInvalid(to.topic, len(msgs), i, err)
 		}
-		args := []any{"xadd", topic}
+		args := []any{"xadd", to.stream(i)}
 		if b.cfg.MaxLen > 0 {
 			args = append(args, "maxlen", "~", b.cfg.MaxLen)
 		}

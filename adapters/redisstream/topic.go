@@ -1,0 +1,243 @@
+package redisstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+const (
+	shapeTTL       = time.Second // how long a looked up number of partitions is used before it is looked up again
+	mostPartitions = 4096
+	fieldParts     = "partitions"
+)
+
+// topicKey is the hash that holds the shape of topic. It lies in the cluster slot of the stream of one partition.
+func topicKey(topic string) string { return "ds:topic:{" + topic + "}" }
+
+// streamKey is the stream of a partition of topic, which has n.
+func streamKey(topic string, partition, n int) string {
+	if n == 1 {
+		return topic
+	}
+	return "{" + topic + ":" + strconv.Itoa(partition) + "}"
+}
+
+// position names entry id of a partition of a topic of n partitions.
+func position(id string, partition, n int) durable.Position {
+	if n == 1 {
+		return durable.Position(id)
+	}
+	return durable.Position(strconv.Itoa(partition) + ":" + id)
+}
+
+// parsePosition is the inverse of position; the id is in the form that Redis gives it.
+func parsePosition(p durable.Position, n int) (partition int, id string, err error) {
+	id = string(p)
+	if n > 1 {
+		var part string
+		var ok bool
+		part, id, ok = strings.Cut(id, ":")
+		partition, err = strconv.Atoi(part)
+		if !ok || err != nil || partition < 0 || partition >= n || strconv.Itoa(partition) != part {
+			return 0, "", invalidPosition(p, n)
+		}
+	}
+	ms, seq, ok := parseID(id)
+	if !ok {
+		return 0, "", invalidPosition(p, n)
+	}
+	return partition, formatID(ms, seq), nil
+}
+
+func invalidPosition(p durable.Position, n int) error {
+	form := "an entry id such as 1712-0"
+	if n > 1 {
+		form = fmt.Sprintf("a partition below %d and an entry id such as 1:1712-0", n)
+	}
+	return fmt.Errorf("redisstream: %w", durable.Invalid("position", string(p), "use "+form))
+}
+
+// parseID reads "milliseconds-sequence".
+func parseID(id string) (ms, seq uint64, ok bool) {
+	left, right, ok := strings.Cut(id, "-")
+	if !ok {
+		return 0, 0, false
+	}
+	ms, err1 := strconv.ParseUint(left, 10, 64)
+	seq, err2 := strconv.ParseUint(right, 10, 64)
+	return ms, seq, err1 == nil && err2 == nil
+}
+
+func formatID(ms, seq uint64) string {
+	return strconv.FormatUint(ms, 10) + "-" + strconv.FormatUint(seq, 10)
+}
+
+// compareIDs is negative, zero or positive as a is before, at or after b. Text that is no id counts as 0-0.
+func compareIDs(a, b string) int {
+	ams, aseq, _ := parseID(a)
+	bms, bseq, _ := parseID(b)
+	switch {
+	case ams < bms, ams == bms && aseq < bseq:
+		return -1
+	case ams == bms && aseq == bseq:
+		return 0
+	default:
+		return 1
+	}
+}
+
+// storedAt is the server's time of storing that an entry id holds, as far as it was given by the server.
+func storedAt(id string) time.Time {
+	ms, _, ok := parseID(id)
+	if !ok || ms > 1<<62 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(ms)).UTC()
+}
+
+// shape is a number of partitions that was looked up.
+type shape struct {
+	n       int
+	until   time.Time // after which one caller looks it up again
+	looking bool      // one caller does; the others use n
+}
+
+// shapes caches the shapes of topics.
+type shapes struct {
+	mu      sync.Mutex
+	byTopic map[string]*shape
+}
+
+// get returns the cached number; fresh is false where the caller is to look it up.
+func (s *shapes) get(topic string) (n int, known, fresh bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.byTopic[topic]
+	switch {
+	case c == nil:
+		return 0, false, false
+	case c.looking, time.Now().Before(c.until):
+		return c.n, true, true
+	default:
+		c.looking = true
+		return c.n, true, false
+	}
+}
+
+func (s *shapes) put(topic string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byTopic == nil {
+		s.byTopic = map[string]*shape{}
+	}
+	s.byTopic[topic] = &shape{n: n, until: time.Now().Add(shapeTTL)}
+}
+
+func (s *shapes) forget(topic string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byTopic, topic)
+}
+
+// partitions is the number of partitions of topic, one where it was not created. It may be shapeTTL old; where
+// the server cannot tell now, the last known number stands.
+func (b *Backend) partitions(ctx context.Context, topic string) (int, error) {
+	n, known, fresh := b.shapes.get(topic)
+	if fresh {
+		return n, nil
+	}
+	found, err := b.lookUp(ctx, topic)
+	if err != nil && known {
+		found, err = n, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	b.shapes.put(topic, found)
+	return found, nil
+}
+
+// lookUp asks the server for the number of partitions of topic.
+func (b *Backend) lookUp(ctx context.Context, topic string) (int, error) {
+	text, err := b.control.HGet(ctx, topicKey(topic), fieldParts).Result()
+	if errors.Is(err, redis.Nil) {
+		return 1, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("redisstream: partitions of %q: %w", topic, unavailable(err))
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > mostPartitions {
+		return 0, fmt.Errorf("redisstream: partitions of %q: the field %q of %q is %q, no number from 1 to %d",
+			topic, fieldParts, topicKey(topic), text, mostPartitions)
+	}
+	return n, nil
+}
+
+// unavailable marks what may pass: a refusal for now or no connection.
+func unavailable(err error) error {
+	var refused redis.Error
+	if errors.As(err, &refused) && !transient(err.Error()) {
+		return err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
+}
+
+// placement says which partition each message of an append goes to.
+type placement struct {
+	topic   string
+	n       int
+	parts   []int    // nil where n is 1
+	streams []string // by partition, filled where used; nil where n is 1
+}
+
+// place puts messages of one key in one partition and those without one in turn.
+func (b *Backend) place(topic string, n int, msgs []*message.Message) placement {
+	p := placement{topic: topic, n: n}
+	if n == 1 {
+		return p
+	}
+	p.parts, p.streams = make([]int, len(msgs)), make([]string, n)
+	for i, m := range msgs {
+		part := 0
+		if key := durable.Key(m); key != "" {
+			part = durable.Partition(key, n)
+		} else {
+			part = int(b.turn.Add(1) % uint64(n))
+		}
+		p.parts[i] = part
+		if p.streams[part] == "" {
+			p.streams[part] = streamKey(topic, part, n)
+		}
+	}
+	return p
+}
+
+// stream is where message i goes.
+func (p *placement) stream(i int) string {
+	if p.n == 1 {
+		return p.topic
+	}
+	return p.streams[p.parts[i]]
+}
+
+// position is that of message i, stored as entry id.
+func (p *placement) position(i int, id string) durable.Position {
+	if p.n == 1 {
+		return durable.Position(id)
+	}
+	return position(id, p.parts[i], p.n)
+}
