@@ -1,0 +1,183 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+const topicPause = 20 * time.Millisecond // between looks at a topic that is being made
+
+// ask runs do, which takes no context, as a call in flight.
+func (b *Backend) ask(ctx context.Context, do func() error) error {
+	if err := b.enter(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1) // do may end when nobody waits any more
+	b.wg.Go(func() { ended <- do() })
+	defer b.calls.Done()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-b.life.Done():
+		return durable.ErrClosed
+	}
+}
+
+// CreateTopic implements durable.Administrator. It returns when the topic can be appended to. MaxLen is not
+// supported.
+func (b *Backend) CreateTopic(ctx context.Context, spec durable.TopicSpec) error {
+	if err := durable.CheckTopic(spec.Name); err != nil {
+		return fmt.Errorf("kafka: create topic: %w", err)
+	}
+	if spec.MaxLen != 0 {
+		return fmt.Errorf("kafka: create topic %q: MaxLen: %w: Kafka trims by age, use Retention", spec.Name, durable.ErrUnsupported)
+	}
+	def(&spec.Partitions, b.cfg.Partitions)
+	def(&spec.Replication, b.cfg.Replication)
+	err := b.ask(ctx, func() error { return b.create(ctx, spec) })
+	if err != nil {
+		return fmt.Errorf("kafka: create topic %q: %w", spec.Name, err)
+	}
+	return nil
+}
+
+func (b *Backend) create(ctx context.Context, spec durable.TopicSpec) error {
+	detail := &sarama.TopicDetail{NumPartitions: int32(spec.Partitions), ReplicationFactor: int16(spec.Replication)}
+	if spec.Retention > 0 {
+		ms := strconv.FormatInt(spec.Retention.Milliseconds(), 10)
+		detail.ConfigEntries = map[string]*string{"retention.ms": &ms}
+	}
+	err := b.admin.CreateTopic(spec.Name, detail, false)
+	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
+		return translateStart(err)
+	}
+	n, err := b.visible(ctx, spec.Name)
+	if err == nil && n != spec.Partitions {
+		err = fmt.Errorf("with %d partitions, not %d: %w", n, spec.Partitions, durable.ErrTopicExists)
+	}
+	return err
+}
+
+// visible waits until the brokers tell of topic and its leaders, and returns its number of partitions.
+func (b *Backend) visible(ctx context.Context, topic string) (int, error) {
+	for {
+		err := b.client.RefreshMetadata(topic)
+		if err == nil {
+			all, _ := b.client.Partitions(topic)
+			ready, _ := b.client.WritablePartitions(topic)
+			if len(all) > 0 && len(all) == len(ready) {
+				return len(all), nil
+			}
+		}
+		if err != nil && !errors.Is(err, sarama.ErrUnknownTopicOrPartition) && !errors.Is(err, sarama.ErrLeaderNotAvailable) {
+			return 0, translate(err)
+		}
+		select {
+		case <-time.After(topicPause):
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-b.life.Done():
+			return 0, durable.ErrClosed
+		}
+	}
+}
+
+// DeleteTopic implements durable.Administrator.
+func (b *Backend) DeleteTopic(ctx context.Context, topic string) error {
+	err := b.ask(ctx, func() error {
+		defer b.topics.Delete(topic)
+		return b.admin.DeleteTopic(topic)
+	})
+	if err != nil {
+		return fmt.Errorf("kafka: delete topic %q: %w", topic, translateStart(err))
+	}
+	return nil
+}
+
+// DescribeTopic implements durable.Administrator. Records are upper bounds: compaction and transactions leave holes.
+func (b *Backend) DescribeTopic(ctx context.Context, topic string) (durable.TopicInfo, error) {
+	info := durable.TopicInfo{Name: topic}
+	var found []durable.PartitionInfo
+	err := b.ask(ctx, func() error {
+		partitions, err := b.partitions(topic)
+		for _, p := range partitions {
+			oldest, newest, err := bounds(b.client, topic, p)
+			if err != nil {
+				return err
+			}
+			x := durable.PartitionInfo{Partition: int(p), Records: newest - oldest}
+			if x.Records > 0 {
+				x.Oldest, x.Newest = position(p, oldest), position(p, newest-1)
+			}
+			found = append(found, x)
+		}
+		return err
+	})
+	if err != nil {
+		return info, fmt.Errorf("kafka: describe topic %q: %w", topic, translateStart(err))
+	}
+	info.Partitions = found
+	return info, nil
+}
+
+func (b *Backend) partitions(topic string) ([]int32, error) {
+	if err := b.client.RefreshMetadata(topic); err != nil {
+		return nil, err
+	}
+	return b.client.Partitions(topic)
+}
+
+// Lag implements durable.LagReporter. Lag is -1 where the group has no offset; Pending is always 0.
+func (b *Backend) Lag(ctx context.Context, group, topic string) ([]durable.PartitionLag, error) {
+	var found []durable.PartitionLag
+	err := b.ask(ctx, func() error {
+		partitions, err := b.partitions(topic)
+		if err != nil {
+			return err
+		}
+		stored, err := b.admin.ListConsumerGroupOffsets(group, map[string][]int32{topic: partitions})
+		if err != nil {
+			return err
+		}
+		for _, p := range partitions {
+			newest, err := b.client.GetOffset(topic, p, sarama.OffsetNewest)
+			if err != nil {
+				return err
+			}
+			x := durable.PartitionLag{Partition: int(p), Lag: -1}
+			if block := stored.GetBlock(topic, p); block != nil && block.Offset >= 0 {
+				x.Lag = max(0, newest-block.Offset)
+			}
+			found = append(found, x)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("kafka: lag of %q in %q: %w", group, topic, translateStart(err))
+	}
+	return found, nil
+}
+
+// Health implements durable.HealthChecker: a broker answers and the cluster has a controller.
+func (b *Backend) Health(ctx context.Context) error {
+	err := b.ask(ctx, func() error {
+		brokers, _, err := b.admin.DescribeCluster()
+		if err == nil && len(brokers) == 0 {
+			err = sarama.ErrBrokerNotAvailable
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("kafka: health: %w", translateStart(err))
+	}
+	return nil
+}

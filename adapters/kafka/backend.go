@@ -1,0 +1,181 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/IBM/sarama"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+// Backend is the durable stream on Kafka. Its methods are safe for concurrent use.
+type Backend struct {
+	cfg    Config
+	client sarama.Client // for metadata and administration
+	admin  sarama.ClusterAdmin
+	single *producer // for calls with one message
+	batch  *producer // for calls with several
+
+	life      context.Context // ends when Close gives up waiting
+	end       context.CancelCauseFunc
+	reads     context.Context // of Replay; ends when Close begins
+	stopReads context.CancelFunc
+	wg        sync.WaitGroup // goroutines that the backend owns
+
+	mu        sync.Mutex
+	closed    bool
+	calls     sync.WaitGroup // calls in flight; added to under mu while closed is false
+	consumers map[*consumer]struct{}
+	topics    sync.Map // names known to exist, string to struct{}
+	closing   sync.Once
+	finished  chan struct{} // closed when Close has done its work
+	closeErr  error         // read after finished
+}
+
+var (
+	_ durable.Backend       = (*Backend)(nil)
+	_ durable.Administrator = (*Backend)(nil)
+	_ durable.LagReporter   = (*Backend)(nil)
+	_ durable.HealthChecker = (*Backend)(nil)
+)
+
+// Open connects to the cluster. A cluster that cannot be reached within cfg.OpenTimeout is durable.ErrUnavailable.
+func Open(ctx context.Context, cfg Config) (*Backend, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("kafka: open: %w", err)
+	}
+	cfg = cfg.filled()
+	ctx, cancel := context.WithTimeout(ctx, cfg.OpenTimeout)
+	defer cancel()
+	type opened struct {
+		b   *Backend
+		err error
+	}
+	done := make(chan opened, 1) // the opener never waits for a caller that left
+	go func() {
+		b, err := open(cfg)
+		done <- opened{b, err}
+	}()
+	select {
+	case o := <-done:
+		return o.b, o.err
+	case <-ctx.Done():
+		go func() { // sarama's dialling takes no context
+			if o := <-done; o.b != nil {
+				_ = o.b.Close(context.Background())
+			}
+		}()
+		return nil, unreachable(cfg, context.Cause(ctx))
+	}
+}
+
+func unreachable(cfg Config, err error) error {
+	return fmt.Errorf("kafka: open: none of the brokers %s answers, check the setting \"brokers\" (and TLS and SASL): %w",
+		strings.Join(cfg.Brokers, ","), errors.Join(durable.ErrUnavailable, err))
+}
+
+func open(cfg Config) (*Backend, error) {
+	b := &Backend{cfg: cfg, consumers: map[*consumer]struct{}{}, finished: make(chan struct{})}
+	b.life, b.end = context.WithCancelCause(context.Background())
+	b.reads, b.stopReads = context.WithCancel(context.Background())
+	var err error
+	if b.client, err = sarama.NewClient(cfg.Brokers, cfg.reader()); err != nil {
+		return nil, unreachable(cfg, err)
+	}
+	if b.admin, err = sarama.NewClusterAdminFromClient(b.client); err != nil {
+		return nil, errors.Join(unreachable(cfg, err), b.client.Close())
+	}
+	if b.single, err = newProducer(cfg, immediate); err != nil {
+		return nil, errors.Join(unreachable(cfg, err), b.client.Close())
+	}
+	if b.batch, err = newProducer(cfg, batched); err != nil {
+		return nil, errors.Join(unreachable(cfg, err), b.single.close(context.Background()), b.client.Close())
+	}
+	return b, nil
+}
+
+// Capabilities implements durable.Backend.
+func (b *Backend) Capabilities() durable.Capabilities {
+	return durable.Capabilities{
+		Backend: "kafka", Ack: durable.AckThrough, Groups: true, OrderedGroup: true, Replay: true, ReplayFollow: true,
+		StartAtTime: true, DynamicTopics: true, Partitions: true, MaxMessageBytes: b.cfg.MaxMessageBytes - sizeHeadroom,
+	}
+}
+
+// enter counts a call in flight; leave it with b.calls.Done.
+func (b *Backend) enter() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return durable.ErrClosed
+	}
+	b.calls.Add(1)
+	return nil
+}
+
+// Close implements durable.Backend. Against a broker that does not answer, connections may stay open after ctx until
+// their read timeout, which is Config.AppendTimeout and a second.
+func (b *Backend) Close(ctx context.Context) error {
+	b.closing.Do(func() {
+		b.mu.Lock()
+		b.closed = true
+		open := make([]*consumer, 0, len(b.consumers))
+		for c := range b.consumers {
+			open = append(open, c)
+		}
+		b.mu.Unlock()
+		b.closeErr = b.shut(ctx, open)
+		close(b.finished)
+	})
+	select {
+	case <-b.finished:
+		return b.closeErr
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *Backend) shut(ctx context.Context, open []*consumer) error {
+	b.stopReads()
+	var errs []error
+	for _, c := range open {
+		errs = append(errs, c.Close(ctx))
+	}
+	if !waitFor(ctx, &b.calls) {
+		errs = append(errs, fmt.Errorf("kafka: close: calls were in flight: %w", ctx.Err()))
+	}
+	b.end(durable.ErrClosed)
+	b.calls.Wait() // every call selects on b.life
+	errs = append(errs, b.single.close(ctx), b.batch.close(ctx))
+	errs = append(errs, within(ctx, b.client.Close))
+	if !waitFor(ctx, &b.wg) {
+		errs = append(errs, fmt.Errorf("kafka: close: %w", ctx.Err()))
+	}
+	return errors.Join(errs...)
+}
+
+// waitFor reports whether wg came to its end before ctx did.
+func waitFor(ctx context.Context, wg *sync.WaitGroup) bool {
+	return within(ctx, func() error { wg.Wait(); return nil }) == nil
+}
+
+// within runs do, which takes no context, and stops waiting for it when ctx is done.
+func within(ctx context.Context, do func() error) error {
+	done := make(chan error, 1) // do may end when nobody waits any more
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		select {
+		case err := <-done:
+			return err
+		default:
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"go.uber.org/goleak"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+const soon = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	// go-metrics, which sarama uses, has one ticker for the life of the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
+
+// opened is a backend on the shared Kafka that closes with the test.
+func opened(t testing.TB) *Backend {
+	t.Helper()
+	return openOn(t, Config{Brokers: testenv.Kafka(t)})
+}
+
+func openOn(t testing.TB, cfg Config) *Backend {
+	t.Helper()
+	b, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), soon)
+		defer cancel()
+		if err := b.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func newTopic(t testing.TB, b *Backend, partitions int) string {
+	t.Helper()
+	name := testenv.Name(t, "t")
+	if err := b.CreateTopic(t.Context(), durable.TopicSpec{Name: name, Partitions: partitions}); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func events(n int, key func(int) string) []*message.Message {
+	msgs := make([]*message.Message, n)
+	for i := range msgs {
+		m := message.NewMessage(durable.NewID(), []byte(fmt.Sprint("payload-", i)))
+		m.Metadata.Set(durable.MetaPartitionKey, key(i))
+		m.Metadata.Set("n", fmt.Sprint(i))
+		msgs[i] = m
+	}
+	return msgs
+}
+
+func oneKey(int) string { return "k" }
+
+func mustAppend(t testing.TB, b *Backend, topic string, msgs ...*message.Message) []durable.Position {
+	t.Helper()
+	ps, err := b.Append(t.Context(), topic, msgs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ps
+}
+
+func replayed(t testing.TB, b *Backend, topic string, r durable.Range) []durable.Record {
+	t.Helper()
+	var out []durable.Record
+	for rec, err := range b.Replay(t.Context(), topic, r) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, rec)
+	}
+	return out
+}
+
+func join(t testing.TB, b *Backend, g durable.Group) durable.Consumer {
+	t.Helper()
+	c, err := b.Consume(t.Context(), g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func fetch(t testing.TB, c durable.Consumer, n int) []durable.Delivery {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	var out []durable.Delivery
+	for len(out) < n {
+		ds, err := c.Fetch(ctx, n-len(out))
+		if err != nil {
+			t.Fatalf("after %d of %d: %v", len(out), n, err)
+		}
+		out = append(out, ds...)
+	}
+	return out
+}
+
+func closeNow(t testing.TB, c interface{ Close(context.Context) error }) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	if err := c.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAppendedMessagesAreReplayedAndConsumedInOrder(t *testing.T) {
+	b := opened(t)
+	topic := newTopic(t, b, 3)
+	msgs := events(500, func(i int) string { return fmt.Sprint("key-", i%7) })
+	ps := mustAppend(t, b, topic, msgs...)
+	seen := map[string]int{}
+	for _, r := range replayed(t, b, topic, durable.Range{}) {
+		seen[string(r.Position)]++
+	}
+	for _, p := range ps {
+		if seen[string(p)] != 1 {
+			t.Fatalf("position %q was replayed %d times", p, seen[string(p)])
+		}
+	}
+	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)})
+	defer closeNow(t, c)
+	last := map[string]string{}
+	for _, d := range fetch(t, c, 500) {
+		if n := d.Message.Metadata["n"]; len(n) < len(last[d.Key]) || len(n) == len(last[d.Key]) && n <= last[d.Key] {
+			t.Fatalf("key %s: %s after %s", d.Key, n, last[d.Key])
+		}
+		last[d.Key] = d.Message.Metadata["n"]
+	}
+}
+
+func TestARestartWithNewestLosesNothing(t *testing.T) {
+	b := opened(t)
+	topic, name := newTopic(t, b, 2), testenv.Name(t, "g")
+	mustAppend(t, b, topic, events(3, oneKey)...)
+	g := durable.Group{Name: name, Topics: durable.Topics(topic), Start: durable.Newest()}
+	closeNow(t, join(t, b, g)) // ends before it fetched anything
+	msgs := events(7, oneKey)
+	mustAppend(t, b, topic, msgs...)
+	c := join(t, b, g)
+	defer closeNow(t, c)
+	if got := fetch(t, c, 7); got[0].Message.UUID != msgs[0].UUID {
+		t.Errorf("got %s first, want %s", got[0].Message.UUID, msgs[0].UUID)
+	}
+}
+
+func TestReleasedDeliveriesAreFetchedAgainAtOnce(t *testing.T) {
+	b := opened(t)
+	topic := newTopic(t, b, 1)
+	mustAppend(t, b, topic, events(10, oneKey)...)
+	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)})
+	defer closeNow(t, c)
+	ds := fetch(t, c, 4)
+	c.Release(ds[3], ds[2])
+	again := fetch(t, c, 3)
+	for i, want := range []string{"0:2", "0:3", "0:4"} {
+		if string(again[i].Position) != want {
+			t.Errorf("got %s, want %s", again[i].Position, want)
+		}
+	}
+}
+
+func TestUnfinishedDeliveriesGoToTheNextMember(t *testing.T) {
+	b := opened(t)
+	topic := newTopic(t, b, 1)
+	mustAppend(t, b, topic, events(10, oneKey)...)
+	g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)}
+	c := join(t, b, g)
+	ds := fetch(t, c, 10)
+	if err := c.Ack(t.Context(), ds[3]); err != nil {
+		t.Fatal(err)
+	}
+	c.Release(ds[4:]...)
+	closeNow(t, c)
+	if err := c.Ack(t.Context(), ds[9]); err != nil {
+		t.Errorf("a late ack: %v", err)
+	}
+	c = join(t, b, g)
+	defer closeNow(t, c)
+	if got := fetch(t, c, 1)[0].Position; got != "0:4" {
+		t.Errorf("got %s, want 0:4", got)
+	}
+}
+
+func TestAppendAfterCloseIsErrClosed(t *testing.T) {
+	b := opened(t)
+	closeNow(t, b)
+	if _, err := b.Append(t.Context(), "t", events(1, oneKey)...); !errors.Is(err, durable.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAMissingTopicIsErrTopicNotFound(t *testing.T) {
+	b := opened(t)
+	name := testenv.Name(t, "none")
+	if _, err := b.Append(t.Context(), name, events(1, oneKey)...); !errors.Is(err, durable.ErrTopicNotFound) {
+		t.Errorf("append: got %v", err)
+	}
+	if _, err := b.Consume(t.Context(), durable.Group{Name: name, Topics: durable.Topics(name)}); !errors.Is(err, durable.ErrTopicNotFound) {
+		t.Errorf("consume: got %v", err)
+	}
+	for _, err := range b.Replay(t.Context(), name, durable.Range{}) {
+		if !errors.Is(err, durable.ErrTopicNotFound) {
+			t.Errorf("replay: got %v", err)
+		}
+	}
+}
