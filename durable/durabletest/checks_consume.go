@@ -113,7 +113,7 @@ func fetchContext(e *Env) {
 		return err
 	})
 	if !errors.Is(err, context.DeadlineExceeded) {
-		e.Errorf("got %v, want context.DeadlineExceeded", err)
+		e.Fatalf("got %v, want context.DeadlineExceeded", err)
 	}
 	e.append(b, topic, messages("m", 5, 1)...)
 	ctx, cancel := e.soon()

@@ -63,7 +63,7 @@ func Run(t *testing.T, h Harness) {
 // Checks is the list of all checks.
 func Checks() []Check {
 	var out []Check
-	for _, part := range [][]Check{appendChecks(), consumeChecks(), handOverChecks(), replayChecks(), closeChecks()} {
+	for _, part := range [][]Check{appendChecks(), consumeChecks(), handOverChecks(), replayChecks(), limitChecks(), closeChecks()} {
 		out = append(out, part...)
 	}
 	return out
