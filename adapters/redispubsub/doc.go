@@ -1,0 +1,18 @@
+// Package redispubsub broadcasts notifications over Redis Pub/Sub (PUBLISH, SUBSCRIBE, PSUBSCRIBE), one JSON
+// object each, so that any Redis client can listen.
+//
+// Delivery is at most once: who does not listen at that moment misses it, and Redis keeps nothing. A connection
+// that broke is made again, and the subscription yields a gap once all its channels are confirmed again.
+//
+// Limits and defaults:
+//
+//   - a notification has at most realtime.MaxSize bytes encoded
+//   - NotifyTimeout, 1 s: a pipeline without an answer is given up after it
+//   - Buffer, 1024: notifications that wait for a slow subscriber; then the oldest is dropped and counted
+//   - ProbeIdle, 10 s: a silent connection is probed after it, and given up after as long again
+//   - every subscription has a connection and two goroutines; the backend has two writers
+//   - one server, or one with replicas behind one address; Redis Cluster is not supported
+//
+// Concurrent calls of Notify share pipelines: whatever waits when a writer is free goes out together.
+// Channels have no database number: all databases of a server share them.
+package redispubsub
