@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// footprint is the resident memory of this process in MB: after the first tenth of the events, at most, and at the end.
+// footprint is the resident memory of this process in MB: after the first tenth of
+// the events, at most, and at the end.
 type footprint struct {
 	Early float64 `json:"early"`
 	Most  float64 `json:"most"`
@@ -43,4 +44,13 @@ func resident() float64 {
 		return 0
 	}
 	return pages * float64(os.Getpagesize()) / (1 << 20)
+}
+
+// watch looks at the memory now; the first look that is not early ends the early part.
+func (m *footprint) watch(settled bool) {
+	now := resident()
+	if settled && m.Early == 0 {
+		m.Early = now
+	}
+	m.Most, m.End = max(m.Most, now), now
 }

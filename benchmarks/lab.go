@@ -76,32 +76,29 @@ func (l *lab) privateRedis(at **testenv.RedisServer, appendOnly string) (*testen
 	return *at, err
 }
 
-// kafka is the shared broker.
-func (l *lab) kafka() (*cluster, error) {
-	if l.one != nil {
-		return l.one, nil
-	}
-	brokers, release, err := testenv.SharedKafka(l.ctx)
-	if err != nil {
-		return nil, err
-	}
-	l.all = append(l.all, func() error { release(); return nil })
-	l.one, err = newCluster(l, brokers, 1)
-	return l.one, err
-}
+// kafka is one broker.
+func (l *lab) kafka() (*cluster, error) { return l.privateKafka(&l.one, 1) }
 
-// kafka3 is a private cluster of three brokers with three replicas.
-func (l *lab) kafka3() (*cluster, error) {
-	if l.three != nil {
-		return l.three, nil
+// kafka3 is a cluster of three brokers with three replicas.
+func (l *lab) kafka3() (*cluster, error) { return l.privateKafka(&l.three, 3) }
+
+// Kafka is private, too: with the default buffers, of which not even two loopback packets fit into one, many
+// requests over 64 KiB wait 40 ms for a delayed acknowledgement of TCP.
+func (l *lab) privateKafka(at **cluster, nodes int) (*cluster, error) {
+	if *at != nil {
+		return *at, nil
 	}
 	var brokers []string
-	err := l.tb.try(func() { brokers = testenv.StartKafka(l.tb, testenv.KafkaOptions{Nodes: 3}).Brokers() })
+	err := l.tb.try(func() {
+		brokers = testenv.StartKafka(l.tb, testenv.KafkaOptions{Nodes: nodes, Heap: "768m", Config: []string{
+			"socket.receive.buffer.bytes=-1", "socket.send.buffer.bytes=-1", "replica.socket.receive.buffer.bytes=4194304",
+		}}).Brokers()
+	})
 	if err != nil {
 		return nil, err
 	}
-	l.three, err = newCluster(l, brokers, 3)
-	return l.three, err
+	*at, err = newCluster(l, brokers, int16(nodes))
+	return *at, err
 }
 
 // program is what private servers need of a test, for a program that is none. Methods it does not have are not used.

@@ -92,8 +92,10 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 func paths() []path {
 	var ps []path
 	ps = append(ps, redisPaths()...)
-	ps = append(ps, kafkaPaths("kafka", (*lab).kafka)...)
-	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3)...)
+	ps = append(ps, kafkaPaths("kafka", (*lab).kafka, flush{250, time.Millisecond})...)
+	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3, flush{1000, time.Millisecond})...)
 	ps = append(ps, memoryPaths()...)
+	ps = append(ps, realtimePaths()...)
+	ps = append(ps, rssPaths()...)
 	return ps
 }
