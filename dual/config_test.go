@@ -152,13 +152,12 @@ func TestConfigPrintsWithoutSecrets(t *testing.T) {
 func TestVariablesConnectionsAndDefaultsAreFilled(t *testing.T) {
 	t.Setenv("DS_BROKERS", "a:1, b:2")
 	t.Setenv("DS_LEN", "7")
+	var got streamSettings
 	all := openers()
-	stream := dual.DurableOf(streamSettings{Ratio: 0.5}, func(context.Context, streamSettings, dual.Deps) (durable.Backend, error) {
-		return nil, errors.New("dialled")
+	all.Durable["kafka"] = dual.DurableOf(streamSettings{Ratio: 0.5}, func(_ context.Context, s streamSettings, _ dual.Deps) (durable.Backend, error) {
+		got = s
+		return nil, errors.New("enough")
 	})
-	settings := stream.Settings().(*streamSettings)
-	stream.Settings = func() any { return settings }
-	all.Durable["kafka"] = stream
 	cfg, err := dual.Parse("f.yaml", []byte(`
 connections:
   main: { addr: "${DS_NONE:-127.0.0.1:1}", timeout: 5s, password: "$${x}" }
@@ -169,11 +168,17 @@ durable:
 	if err != nil {
 		t.Fatal(err)
 	}
+	opener := all.Durable["kafka"]
+	settings := opener.Settings()
+	if settings.(*streamSettings).Ratio != 0.5 {
+		t.Errorf("defaults: got %+v", settings)
+	}
 	if err := dual.Check(cfg, all); err != nil {
 		t.Fatal(err)
 	}
+	_, _ = dual.Open(t.Context(), cfg, all)
 	want := streamSettings{Addr: "127.0.0.1:1", Password: "${x}", Brokers: []string{"a:1", "b:2"}, Timeout: 2 * time.Second, MaxLen: 7, Ratio: 0.5}
-	if fmt.Sprint(*settings) != fmt.Sprint(want) {
-		t.Errorf("got %+v, want %+v", *settings, want)
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -1,0 +1,169 @@
+package dual
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/realtime"
+)
+
+// Publisher stores events, then announces those that were stored. It is safe for concurrent use.
+type Publisher struct {
+	opts     Options
+	store    *durable.Publisher
+	bus      *realtime.Dispatcher // nil: durable only
+	maxBytes int
+	flights  flights
+}
+
+// New returns a Publisher that stores in b and announces on n. A nil n makes it durable only: nothing is announced.
+// Both backends stay the caller's to close.
+func New(b durable.Backend, n realtime.Backend, opts Options) (*Publisher, error) {
+	opts, err := opts.filled()
+	if err != nil {
+		return nil, fmt.Errorf("dual: new publisher: %w", err)
+	}
+	if b == nil {
+		return nil, fmt.Errorf("dual: new publisher: %w", durable.Invalid("backend", "nil", "pass a durable backend"))
+	}
+	p := &Publisher{opts: opts}
+	b = wrapped(b, opts.Append)
+	if p.maxBytes = opts.Publisher.MaxMessageBytes; p.maxBytes == 0 {
+		p.maxBytes = b.Capabilities().MaxMessageBytes
+	}
+	if p.store, err = durable.NewPublisher(b, opts.Publisher); err != nil {
+		return nil, fmt.Errorf("dual: new publisher: %w", err)
+	}
+	if n == nil {
+		return p, nil
+	}
+	if p.bus, err = realtime.NewDispatcher(wrapped(n, opts.Notify), opts.Dispatcher); err != nil {
+		return nil, fmt.Errorf("dual: new publisher: %w", err)
+	}
+	return p, nil
+}
+
+// Publish stores events and announces those that were stored, and returns one Receipt per event.
+//
+// Every event is checked before any is stored: the error of one that is not acceptable names its index, and there
+// are no receipts. No events are an ErrInvalid. Events of one topic are stored by one Append in their order; where a
+// call names several topics, those are appended one after the other.
+//
+// The error speaks of storage alone. Where not all events were stored, errors.As finds a *durable.BatchError with
+// one outcome per event. An event whose outcome is unknown is not announced; publishing it again with the ID of its
+// receipt is safe. ErrBackpressure: nothing was stored. After Close it is ErrClosed.
+func (p *Publisher) Publish(ctx context.Context, events ...durable.Event) ([]Receipt, error) {
+	if len(events) == 0 {
+		return nil, fmt.Errorf("dual: publish: %w", durable.Invalid("batch", "", "pass at least one event"))
+	}
+	if !p.flights.start() {
+		return nil, fmt.Errorf("dual: publish: %w", durable.ErrClosed)
+	}
+	defer p.flights.end()
+	c, err := p.prepare(events)
+	if err != nil {
+		return nil, fmt.Errorf("dual: publish: %w", err)
+	}
+	if err := c.store(ctx, p.store); err != nil {
+		p.announce(c)
+		return c.receipts, fmt.Errorf("dual: publish: %w", err)
+	}
+	p.announce(c)
+	return c.receipts, nil
+}
+
+// prepare checks events and groups them by topic.
+func (p *Publisher) prepare(events []durable.Event) (*call, error) {
+	c := &call{
+		events: make([]durable.Event, len(events)), msgs: make([]*message.Message, len(events)),
+		receipts: make([]Receipt, len(events)),
+	}
+	for i, e := range events {
+		e = e.Fill()
+		key, topic := "", p.opts.Topic
+		if p.opts.Key != nil {
+			key = p.opts.Key(e)
+		}
+		msg, err := e.Message(key)
+		if err != nil {
+			return nil, fmt.Errorf("event %d: %w", i, err)
+		}
+		if p.opts.TopicOf != nil {
+			topic = p.opts.TopicOf(e)
+		}
+		c.events[i], c.msgs[i] = e, msg
+		c.receipts[i] = Receipt{ID: e.ID, Topic: topic}
+	}
+	if err := c.check(p.maxBytes); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// announce hands the notifications of what was stored to the dispatcher, which does not block.
+func (p *Publisher) announce(c *call) {
+	if p.bus == nil {
+		return
+	}
+	ns := make([]realtime.Notification, 0, len(c.events))
+	for i := range c.receipts {
+		r := &c.receipts[i]
+		if r.Status != durable.Stored {
+			continue
+		}
+		r.Channels = p.channels(c.events[i])
+		for _, channel := range r.Channels {
+			ns = append(ns, notification(c.events[i], *r, channel))
+		}
+		r.Announced = len(r.Channels) > 0
+	}
+	if len(ns) > 0 {
+		p.bus.Dispatch(ns...)
+	}
+}
+
+func (p *Publisher) channels(e durable.Event) []string {
+	if p.opts.Channels != nil {
+		return p.opts.Channels(e)
+	}
+	return []string{realtime.Channel(e.SourceType, e.SourceID)}
+}
+
+// notification carries ids and the position, never data.
+func notification(e durable.Event, r Receipt, channel string) realtime.Notification {
+	return realtime.Notification{
+		Channel: channel, ID: e.ID, Type: e.Type, SourceType: e.SourceType, SourceID: e.SourceID, Time: e.Time,
+		Topic: r.Topic, Position: string(r.Position), TraceParent: e.Metadata["traceparent"],
+	}
+}
+
+// Announce notifies without storing: for presence and typing indicators, which have no history. It hands over and
+// returns; the error is ErrClosed, or ErrUnsupported where there is no real-time backend.
+func (p *Publisher) Announce(ctx context.Context, ns ...realtime.Notification) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("dual: announce: %w", err)
+	}
+	if p.bus == nil {
+		return fmt.Errorf("dual: announce: no real-time backend: %w", realtime.ErrUnsupported)
+	}
+	if !p.flights.start() {
+		return fmt.Errorf("dual: announce: %w", realtime.ErrClosed)
+	}
+	defer p.flights.end()
+	p.bus.Dispatch(ns...)
+	return nil
+}
+
+// Close refuses new calls with ErrClosed, waits for those in flight and for what waits to be announced until ctx is
+// done, and closes no backend. It is idempotent.
+func (p *Publisher) Close(ctx context.Context) error {
+	errs := []error{p.store.Shutdown(ctx), p.flights.close(ctx)}
+	if p.bus != nil {
+		errs = append(errs, p.bus.Close(ctx))
+	}
+	return errors.Join(errs...)
+}

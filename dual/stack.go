@@ -1,0 +1,81 @@
+package dual
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/realtime"
+)
+
+// closeGrace bounds the closing of what an Open that failed had opened.
+const closeGrace = 5 * time.Second
+
+// Stack is what Open assembled. It owns the backends: Close closes all.
+type Stack struct {
+	Publisher *Publisher
+	Durable   durable.Backend
+	Realtime  realtime.Backend       // nil where nothing is announced
+	Process   durable.ProcessOptions // for durable.Process, as the file says
+
+	cfg *Config
+}
+
+// Topic is where Publisher stores unless Options.TopicOf says otherwise.
+func (s *Stack) Topic() string { return s.cfg.topic() }
+
+// Group describes one member of the group name, for durable.Process with s.Durable and s.Process. Without topics
+// it reads the topic of the publisher.
+func (s *Stack) Group(name string, topics ...string) durable.Group {
+	if len(topics) == 0 {
+		topics = []string{s.Topic()}
+	}
+	return durable.Group{Name: name, Topics: durable.Topics(topics...)}
+}
+
+// Health is nil when events can be stored and announced, else the reasons in words. A backend that cannot tell
+// counts as healthy.
+func (s *Stack) Health(ctx context.Context) error {
+	var errs []error
+	if h, ok := s.Durable.(durable.HealthChecker); ok {
+		if err := h.Health(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("durable %s: %w", s.cfg.Durable, err))
+		}
+	}
+	if h, ok := s.Realtime.(realtime.HealthChecker); ok {
+		if err := h.Health(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("realtime %s: %w", s.cfg.Realtime, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close drains the publisher, then closes the real-time and the durable backend, all bounded by ctx. It is
+// idempotent. Processors end by their own ctx and are to be waited for first.
+func (s *Stack) Close(ctx context.Context) error {
+	var errs []error
+	if s.Publisher != nil {
+		errs = append(errs, s.Publisher.Close(ctx))
+	}
+	if s.Realtime != nil {
+		errs = append(errs, s.Realtime.Close(ctx))
+	}
+	if s.Durable != nil {
+		errs = append(errs, s.Durable.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) topic() string {
+	if c.Publish.Topic == "" {
+		return defaultTopic
+	}
+	return c.Publish.Topic
+}
+
+func (c *Config) processOptions(logger *slog.Logger) durable.ProcessOptions {
+	return durable.ProcessOptions{Concurrency: c.Process.Concurrency, MaxInFlight: c.Process.MaxInFlight, Logger: logger}
+}
