@@ -2,6 +2,7 @@ package durabletest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -46,6 +47,9 @@ func (e *Env) open() durable.Backend {
 	return b
 }
 
+// errStuck is what within returns for a call that does not.
+var errStuck = errors.New("did not return")
+
 // within fails the test unless f returns in time. f runs on a goroutine of its own, so that one that never
 // returns is found; a panic of f is a failure.
 func (e *Env) within(what string, f func(context.Context) error) error {
@@ -75,7 +79,7 @@ func (e *Env) within(what string, f func(context.Context) error) error {
 		return r.err
 	case <-grace.C:
 		e.Errorf("%s did not return within %v", what, e.Patience)
-		return context.DeadlineExceeded
+		return errStuck
 	}
 }
 
