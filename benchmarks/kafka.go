@@ -20,6 +20,7 @@ func kafkaPaths(prefix string, open func(*lab) (*cluster, error), best1000 flush
 	appends := func(name string, g goal, loop publishLoop, tuned flush) path {
 		p := path{name: prefix + "-append-" + name, goal: g, subjects: []subject{
 			appending(subjectRaw, rawKafka(open, tuned), loop),
+			appending(subjectOurs, oursKafka(open), loop),
 			appending(subjectWatermill, watermillKafka(open), loop),
 		}}
 		if tuned != (flush{}) {
@@ -32,6 +33,7 @@ func kafkaPaths(prefix string, open func(*lab) (*cluster, error), best1000 flush
 	var records stock
 	consume := path{name: prefix + "-consume", goal: goal{atLeast: 0.60}, subjects: []subject{
 		records.consuming(subjectRaw, kafkaRate, rawKafkaConsumer(open)),
+		records.consuming(subjectOurs, kafkaRate, oursKafkaConsumer(open)),
 		records.consuming(subjectWatermill, kafkaRate, watermillKafkaConsumer(open)),
 	}}
 	return []path{

@@ -121,9 +121,11 @@ func realtimePaths() []path {
 	return []path{
 		{name: "dispatcher-redis", goal: goal{atLeast: 0.7}, subjects: []subject{
 			{subjectRaw, rawPublish(256)},
+			{subjectOurs, oursDispatch(100)},
 		}},
 		{name: "notify-latency", metric: p99, goal: goal{atMost: 1.3}, subjects: []subject{
 			{subjectRaw, rawNotify},
+			{subjectOurs, oursNotify},
 		}},
 	}
 }
