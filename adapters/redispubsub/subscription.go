@@ -58,6 +58,9 @@ func (b *Backend) Subscribe(ctx context.Context, channels ...string) (realtime.S
 	var err error
 	select {
 	case err = <-r.first:
+		if err != nil {
+			<-s.done
+		}
 	case <-ctx.Done():
 		err = ctx.Err()
 		s.cut() // the reader ends by itself, within the timeouts of a connection; the backend's Close waits for it
