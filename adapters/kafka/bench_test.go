@@ -1,0 +1,124 @@
+package kafka
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+func benchMessages(b *testing.B, n int) []*message.Message {
+	b.Helper()
+	msgs := make([]*message.Message, n)
+	for i := range msgs {
+		ev := durable.Event{Type: "order.created", SourceType: "order", SourceID: fmt.Sprint(i % 100), Data: make([]byte, 256)}
+		m, err := ev.Message("")
+		if err != nil {
+			b.Fatal(err)
+		}
+		msgs[i] = m
+	}
+	return msgs
+}
+
+func BenchmarkAppend(b *testing.B) {
+	for _, n := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("batch=%d", n), func(b *testing.B) {
+			k := opened(b)
+			topic := newTopic(b, k, 4)
+			msgs := benchMessages(b, n)
+			mustAppend(b, k, topic, msgs...)
+			b.ReportAllocs()
+			for b.Loop() {
+				mustAppend(b, k, topic, msgs...)
+			}
+			b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "msg/s")
+		})
+	}
+}
+
+func BenchmarkAppend64Callers(b *testing.B) {
+	k := opened(b)
+	topic := newTopic(b, k, 4)
+	msgs := benchMessages(b, 1)
+	b.SetParallelism(32)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			mustAppend(b, k, topic, msgs...)
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
+// BenchmarkSarama is what Append is compared with: SendMessages of batches with two flush settings.
+func BenchmarkSarama(b *testing.B) {
+	tuned := func(s *sarama.Config) { s.Producer.Flush.Messages, s.Producer.Flush.Frequency = 100, 5e6 }
+	for name, flush := range map[string]func(*sarama.Config){"default": immediate, "tuned": tuned} {
+		for _, n := range []int{1, 100, 1000} {
+			b.Run(fmt.Sprintf("%s/batch=%d", name, n), func(b *testing.B) {
+				topic := newTopic(b, opened(b), 4)
+				p, err := sarama.NewSyncProducer(testenv.Kafka(b), Config{}.filled().producer(flush))
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer func() { _ = p.Close() }()
+				msgs := benchMessages(b, n)
+				b.ReportAllocs()
+				for b.Loop() {
+					out := make([]*sarama.ProducerMessage, n)
+					a := newArena(msgs)
+					for i := range out {
+						out[i] = &sarama.ProducerMessage{}
+						a.record(topic, msgs[i], out[i])
+					}
+					if err := p.SendMessages(out); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "msg/s")
+			})
+		}
+	}
+}
+
+func BenchmarkFetch(b *testing.B) {
+	k := opened(b)
+	topic := newTopic(b, k, 4)
+	msgs := benchMessages(b, 1000)
+	for range max(1, b.N/1000) + 1 {
+		mustAppend(b, k, topic, msgs...)
+	}
+	c := join(b, k, durable.Group{Name: testenv.Name(b, "g"), Topics: durable.Topics(topic)})
+	defer closeNow(b, c)
+	fetch(b, c, 1)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for n := 1; n < b.N; {
+		ds, err := c.Fetch(b.Context(), 500)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := c.Ack(b.Context(), ds...); err != nil {
+			b.Fatal(err)
+		}
+		n += len(ds)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
+func BenchmarkDecode(b *testing.B) {
+	msg := benchMessages(b, 1)[0]
+	var rec sarama.ProducerMessage
+	newArena([]*message.Message{msg}).record("t", msg, &rec)
+	_, hs := headers(&rec)
+	in := &sarama.ConsumerMessage{Headers: hs, Value: msg.Payload, Key: []byte("0")}
+	b.ReportAllocs()
+	for b.Loop() {
+		recordKey(in, unmarshal(in))
+	}
+}

@@ -1,0 +1,99 @@
+package kafka
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+func TestKeysArePlacedAsTheJavaClientDoes(t *testing.T) {
+	for key, hash := range map[string]int32{ // from org.apache.kafka.common.utils.UtilsTest
+		"21":                         -973932308,
+		"foobar":                     -790332482,
+		"a-little-bit-long-string":   -985981536,
+		"a-little-bit-longer-string": -1486304829,
+		"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+		"abc": 479470107,
+	} {
+		for _, n := range []int32{1, 3, 12, math.MaxInt32} {
+			want := (hash & 0x7fffffff) % n
+			if got := durable.Partition(key, int(n)); got != int(want) {
+				t.Errorf("durable.Partition(%q, %d): got %d, want %d", key, n, got, want)
+			}
+			p := newPartitioner("t")
+			got, err := p.Partition(&sarama.ProducerMessage{Key: sarama.StringEncoder(key)}, n)
+			if err != nil || got != want {
+				t.Errorf("%q of %d: got %d, %v, want %d", key, n, got, err, want)
+			}
+		}
+	}
+}
+
+func TestRecordsWithoutAKeyStayForAWhileAndThenMoveOn(t *testing.T) {
+	p := newPartitioner("t")
+	seen := map[int32]int{}
+	for range 4 * stickiness {
+		at, err := p.Partition(&sarama.ProducerMessage{}, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[at]++
+	}
+	for at := range int32(4) {
+		if seen[at] != stickiness {
+			t.Errorf("partition %d: got %d records, want %d", at, seen[at], stickiness)
+		}
+	}
+}
+
+func TestValidateNamesTheSetting(t *testing.T) {
+	ok := func(change func(*Config)) Config {
+		c := Config{Brokers: []string{"localhost:9092"}}
+		change(&c)
+		return c
+	}
+	for field, c := range map[string]Config{
+		"brokers":           {},
+		"sasl.mechanism":    ok(func(c *Config) { c.SASL = SASL{Mechanism: "SCRAM-SHA-512", User: "u"} }),
+		"sasl.user":         ok(func(c *Config) { c.SASL.Mechanism = "PLAIN" }),
+		"append_timeout":    ok(func(c *Config) { c.AppendTimeout = -time.Second }),
+		"session_timeout":   ok(func(c *Config) { c.SessionTimeout = time.Nanosecond }),
+		"max_message_bytes": ok(func(c *Config) { c.MaxMessageBytes = 10 }),
+		"partitions":        ok(func(c *Config) { c.Partitions = -1 }),
+		"replication":       ok(func(c *Config) { c.Replication = -2 }),
+	} {
+		var invalid *durable.InvalidError
+		err := c.Validate()
+		if !errors.As(err, &invalid) || !errors.Is(err, durable.ErrInvalid) || invalid.Field != field {
+			t.Errorf("%s: got %v", field, err)
+		}
+	}
+	if err := ok(func(*Config) {}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAWrongAddressNamesTheSetting(t *testing.T) {
+	_, err := Open(t.Context(), Config{Brokers: []string{"127.0.0.1:1"}, OpenTimeout: 2 * time.Second})
+	if !errors.Is(err, durable.ErrUnavailable) || !strings.Contains(err.Error(), `"brokers"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPositionsRoundTrip(t *testing.T) {
+	p, o, err := parsePosition(position(3, 1042))
+	if p != 3 || o != 1042 || err != nil {
+		t.Errorf("got %d, %d, %v", p, o, err)
+	}
+	for _, bad := range []durable.Position{"", "3", "3:", ":4", "-1:4", "3:-4", "x:y", "1712-0"} {
+		if _, _, err := parsePosition(bad); !errors.Is(err, durable.ErrInvalid) {
+			t.Errorf("%q: got %v, want ErrInvalid", bad, err)
+		}
+	}
+}

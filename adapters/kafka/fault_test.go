@@ -1,0 +1,173 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+func TestAFrozenBrokerMakesAppendsUnknownInBoundedTime(t *testing.T) {
+	k := testenv.StartKafka(t, testenv.KafkaOptions{})
+	b := openOn(t, Config{Brokers: k.Brokers(), AppendTimeout: time.Second})
+	topic := newTopic(t, b, 1)
+	mustAppend(t, b, topic, events(1, oneKey)...)
+	k.Node(1).Freeze()
+	defer k.Node(1).Thaw()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	for _, n := range []int{1, 20} {
+		_, err := b.Append(ctx, topic, events(n, oneKey)...)
+		var batch *durable.BatchError
+		if !errors.As(err, &batch) || !errors.Is(err, durable.ErrUnavailable) || ctx.Err() != nil {
+			t.Fatalf("got %v, want a BatchError with ErrUnavailable", err)
+		}
+		for i, o := range batch.Outcomes {
+			if o.Status != durable.Unknown {
+				t.Errorf("message %d: got %v, want unknown", i, o.Status)
+			}
+		}
+	}
+	k.Node(1).Thaw()
+	testenv.Await(t, soon, func() bool {
+		_, err := b.Append(ctx, topic, events(1, oneKey)...)
+		return err == nil
+	}, "appends work again")
+}
+
+func TestACancelledAppendEndsNoOther(t *testing.T) {
+	b := opened(t)
+	topic := newTopic(t, b, 1)
+	cancelled, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Append(t.Context(), topic, events(1000, oneKey)...)
+		done <- err
+	}()
+	cancel()
+	_, err := b.Append(cancelled, topic, events(1000, oneKey)...)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("the other append: %v", err)
+	}
+}
+
+func TestATooLargeMessageIsRejectedAndNothingIsSent(t *testing.T) {
+	b := opened(t)
+	topic := newTopic(t, b, 1)
+	msgs := events(3, oneKey)
+	msgs[1].Payload = bytes.Repeat([]byte("x"), b.Capabilities().MaxMessageBytes)
+	_, err := b.Append(t.Context(), topic, msgs...)
+	var batch *durable.BatchError
+	if !errors.As(err, &batch) || !errors.Is(err, durable.ErrTooLarge) {
+		t.Fatalf("got %v, want ErrTooLarge", err)
+	}
+	for i, want := range []durable.Status{durable.NotSent, durable.Rejected, durable.NotSent} {
+		if batch.Outcomes[i].Status != want {
+			t.Errorf("message %d: got %v, want %v", i, batch.Outcomes[i].Status, want)
+		}
+	}
+	if got := replayed(t, b, topic, durable.Range{}); len(got) != 0 {
+		t.Errorf("got %d records, want none", len(got))
+	}
+}
+
+func TestWhatWasAcknowledgedSurvivesAKilledBroker(t *testing.T) {
+	k := testenv.StartKafka(t, testenv.KafkaOptions{})
+	b := openOn(t, Config{Brokers: k.Brokers()})
+	topic := newTopic(t, b, 2)
+	var acked []string
+	first, stop, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for n := 0; ; n++ {
+			msgs := events(10, func(i int) string { return fmt.Sprint(i % 3) })
+			if _, err := b.Append(context.Background(), topic, msgs...); err == nil {
+				for _, m := range msgs {
+					acked = append(acked, m.UUID)
+				}
+			}
+			if n == 20 {
+				close(first)
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	<-first
+	k.Node(1).Kill()
+	k.Node(1).Restart()
+	mustAppend(t, b, topic, events(1, oneKey)...)
+	close(stop)
+	<-ended
+	stored := map[string]int{}
+	for _, r := range replayed(t, b, topic, durable.Range{}) {
+		stored[r.Message.UUID]++
+	}
+	for _, id := range acked {
+		if stored[id] != 1 {
+			t.Errorf("acknowledged %s was stored %d times, want once", id, stored[id])
+		}
+	}
+}
+
+func TestAClaimWithFullBuffersIsHandedOverWithoutOverlap(t *testing.T) {
+	b := opened(t)
+	topic := newTopic(t, b, 2)
+	spread := func(i int) string { return fmt.Sprint("key-", i) }
+	for range 5 {
+		mustAppend(t, b, topic, events(3000, spread)...)
+	}
+	g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)}
+	first := join(t, b, g)
+	defer closeNow(t, first)
+	ds := fetch(t, first, 4000) // both claims have more than their buffers hold
+	second := join(t, b, g)
+	defer closeNow(t, second)
+	var moved *durable.Claim
+	testenv.Await(t, soon, func() bool {
+		for _, d := range ds {
+			select {
+			case <-d.Claim.Draining():
+				moved = d.Claim
+				return true
+			default:
+			}
+		}
+		return false
+	}, "a claim is draining")
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if got, err := second.Fetch(short, 1); err == nil {
+		t.Fatalf("the next owner got %s while the first one was at work", got[0].Position)
+	}
+	if moved.Lost() {
+		t.Error("the claim was lost while its deliveries were at work")
+	}
+	var last durable.Delivery
+	for _, d := range ds {
+		if d.Claim == moved {
+			last = d
+		}
+	}
+	if err := first.Ack(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	_, offset, _ := parsePosition(last.Position)
+	if got := fetch(t, second, 1)[0].Position; got != position(int32(moved.Partition()), offset+1) {
+		t.Errorf("the next owner begins at %s, want the one after %s", got, last.Position)
+	}
+	if !moved.Lost() {
+		t.Error("the claim has another owner and is not lost")
+	}
+}
