@@ -50,3 +50,16 @@ func window[T any](all []T, done int64, n int) []T {
 	}
 	return all[at : at+n]
 }
+
+// messagesOf makes messages of events.
+func messagesOf(events []durable.Event) ([]*message.Message, error) {
+	msgs := make([]*message.Message, len(events))
+	for i, e := range events {
+		m, err := e.Message("")
+		if err != nil {
+			return nil, err
+		}
+		msgs[i] = m
+	}
+	return msgs, nil
+}

@@ -52,9 +52,11 @@ func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) 
 	turns := make([]turn, len(p.subjects))
 	errs := make([]error, len(p.subjects))
 	for i, s := range p.subjects {
-		if turns[i], errs[i] = s.setup(ctx, l); errs[i] == nil {
-			_, errs[i] = turns[i](ctx, dur/10)
-		}
+		p.labelled(ctx, i, func(ctx context.Context) {
+			if turns[i], errs[i] = s.setup(ctx, l); errs[i] == nil {
+				_, errs[i] = turns[i](ctx, dur/10)
+			}
+		})
 	}
 	samples := make([][]sample, len(p.subjects))
 	for range reps {
@@ -64,7 +66,7 @@ func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) 
 			}
 			runtime.GC() // nobody pays for the garbage of the turn before
 			var one sample
-			one, errs[i] = t(ctx, dur)
+			p.labelled(ctx, i, func(ctx context.Context) { one, errs[i] = t(ctx, dur) })
 			samples[i] = append(samples[i], one)
 		}
 	}

@@ -36,6 +36,8 @@ type options struct {
 	reps int
 	json bool
 	list bool
+
+	profile string
 }
 
 func parse(args []string, out io.Writer) (options, error) {
@@ -48,6 +50,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.IntVar(&o.reps, "reps", 3, "turns of every subject")
 	f.BoolVar(&o.json, "json", false, "print one JSON object a row instead of a table")
 	f.BoolVar(&o.list, "list", false, "print the names of the paths and end")
+	f.StringVar(&o.profile, "cpuprofile", "", "write a processor profile, labelled by path and subject, to this `file`")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -60,22 +63,33 @@ func parse(args []string, out io.Writer) (options, error) {
 }
 
 // run measures what args select and reports it as it comes. A path that fails does not stop the others.
-func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
+func run(ctx context.Context, args []string, out, log io.Writer) error {
 	o, err := parse(args, log)
 	if err != nil {
 		return err
 	}
-	rep := newReport(out, o.json)
-	l := newLab(ctx)
-	defer func() { err = errors.Join(err, l.close()) }()
+	var chosen []path
 	for _, p := range paths() {
-		if !o.run.MatchString(p.name) {
-			continue
+		if o.run.MatchString(p.name) {
+			chosen = append(chosen, p)
 		}
-		if o.list {
+	}
+	if o.list {
+		for _, p := range chosen {
 			fmt.Fprintln(out, p.name)
-			continue
 		}
+		return nil
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("no path matches -run %q; -list names them", o.run)
+	}
+	return profiled(o.profile, func() error { return measure(ctx, chosen, o, out) })
+}
+
+func measure(ctx context.Context, chosen []path, o options, out io.Writer) (err error) {
+	rep, l := newReport(out, o.json), newLab(ctx)
+	defer func() { err = errors.Join(err, l.close(), rep.end()) }()
+	for _, p := range chosen {
 		rows, perr := p.measure(ctx, l, o.dur, o.reps)
 		rep.add(rows)
 		if perr != nil {
@@ -85,7 +99,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 			break
 		}
 	}
-	return errors.Join(err, rep.end())
+	return err
 }
 
 // paths are all paths, in the order of the report.
@@ -95,6 +109,7 @@ func paths() []path {
 	ps = append(ps, kafkaPaths("kafka", (*lab).kafka, flush{250, time.Millisecond})...)
 	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3, flush{1000, time.Millisecond})...)
 	ps = append(ps, memoryPaths()...)
+	ps = append(ps, dualPaths()...)
 	ps = append(ps, realtimePaths()...)
 	ps = append(ps, rssPaths()...)
 	return ps

@@ -95,7 +95,7 @@ func TestListNamesThePathsThatMatch(t *testing.T) {
 }
 
 func TestBadFlagsAreErrors(t *testing.T) {
-	for _, args := range [][]string{{"-run", "("}, {"-dur", "0s"}, {"-reps", "0"}, {"-what"}} {
+	for _, args := range [][]string{{"-run", "("}, {"-dur", "0s"}, {"-reps", "0"}, {"-what"}, {"-run", "nothing-is-called-this"}} {
 		var out bytes.Buffer
 		if err := run(context.Background(), args, &out, &out); err == nil {
 			t.Errorf("run(%q) is no error", args)

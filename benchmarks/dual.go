@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dualstream/dualstream/adapters/redispubsub"
+	"github.com/dualstream/dualstream/adapters/redisstream"
+	"github.com/dualstream/dualstream/dual"
+)
+
+// dualPaths compare publishing on both sides with the durable append alone. Both sides are Redis, on two servers.
+func dualPaths() []path {
+	publish := func(n int) path {
+		return path{name: fmt.Sprintf("dual-publish-%d", n), goal: goal{atLeast: 0.95}, subjects: []subject{
+			appending("durable alone", durableAlone, batches(n)),
+			appending(subjectOurs, dualPublish, batches(n)),
+		}}
+	}
+	return []path{
+		publish(1), publish(100),
+		{
+			name: "dual-publish-frozen", metric: p99, goal: goal{atMost: 1.05}, subjects: []subject{
+				appending("healthy", dualPublish, timedBatches(1)),
+				frozen(appending(subjectOurs, dualPublish, timedBatches(1))),
+			},
+		},
+	}
+}
+
+// durableAlone makes messages of events and appends them, with nothing in between.
+func durableAlone(ctx context.Context, l *lab) (store, appendFunc, error) {
+	r, b, err := openRedis(ctx, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, func(ctx context.Context, topic string, done int64, n int) error {
+		msgs, err := messagesOf(window(r.pool.events, done, n))
+		if err == nil {
+			_, err = b.Append(ctx, topic, msgs...)
+		}
+		return err
+	}, nil
+}
+
+// dualPublish stores and announces.
+func dualPublish(ctx context.Context, l *lab) (store, appendFunc, error) {
+	r, b, err := openRedis(ctx, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, n, err := openPubSub(ctx, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	pubs := &publishers{l: l, store: b, bus: n}
+	return r, func(ctx context.Context, topic string, done int64, n int) error {
+		p, err := pubs.to(topic)
+		if err == nil {
+			_, err = p.Publish(ctx, window(r.pool.events, done, n)...)
+		}
+		return err
+	}, nil
+}
+
+// publishers holds the publisher of the current turn, because a publisher has one topic and a turn has its own.
+type publishers struct {
+	l     *lab
+	store *redisstream.Backend
+	bus   *redispubsub.Backend
+	topic string
+	now   *dual.Publisher
+}
+
+func (p *publishers) to(topic string) (*dual.Publisher, error) {
+	if p.now != nil && p.topic == topic {
+		return p.now, nil
+	}
+	pub, err := dual.New(p.store, p.bus, dual.Options{Topic: topic})
+	if err != nil {
+		return nil, err
+	}
+	p.l.after(func() error { return pub.Close(context.Background()) })
+	p.topic, p.now = topic, pub
+	return pub, nil
+}
+
+// frozen stops the real-time Redis during the turns of s.
+func frozen(s subject) subject {
+	return subject{s.name, func(ctx context.Context, l *lab) (turn, error) {
+		t, err := s.setup(ctx, l)
+		return func(ctx context.Context, dur time.Duration) (sample, error) {
+			server, err := l.realtimeRedis()
+			if err != nil {
+				return sample{}, err
+			}
+			server.Freeze()
+			defer server.Thaw()
+			return t(ctx, dur)
+		}, err
+	}}
+}
