@@ -4,8 +4,13 @@ package adapters
 
 import (
 	"context"
+	"errors"
 
+	"github.com/dualstream/dualstream/adapters/internal/settings"
+	"github.com/dualstream/dualstream/adapters/kafka"
 	"github.com/dualstream/dualstream/adapters/memory"
+	"github.com/dualstream/dualstream/adapters/redispubsub"
+	"github.com/dualstream/dualstream/adapters/redisstream"
 	"github.com/dualstream/dualstream/dual"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/realtime"
@@ -15,10 +20,13 @@ import (
 func All() dual.Openers {
 	return dual.Openers{
 		Durable: map[string]dual.DurableOpener{
-			"memory": dual.DurableOf(memory.Settings{}, openMemory),
+			"memory":      dual.DurableOf(memory.Settings{}, openMemory),
+			"redisstream": dual.DurableOf(redisstream.Settings{}, openRedisStream),
+			"kafka":       dual.DurableOf(kafka.Settings{}, openKafka),
 		},
 		Realtime: map[string]dual.RealtimeOpener{
-			"memory": dual.RealtimeOf(memory.RealtimeSettings{}, openMemoryRealtime),
+			"memory":      dual.RealtimeOf(memory.RealtimeSettings{}, openMemoryRealtime),
+			"redispubsub": dual.RealtimeOf(redispubsub.Settings{}, openRedisPubSub),
 		},
 	}
 }
@@ -26,9 +34,65 @@ func All() dual.Openers {
 func openMemory(_ context.Context, s memory.Settings, deps dual.Deps) (durable.Backend, error) {
 	cfg := s.Config()
 	cfg.Logger = deps.Logger
-	return memory.New(cfg)
+	b, err := memory.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 func openMemoryRealtime(_ context.Context, s memory.RealtimeSettings, _ dual.Deps) (realtime.Backend, error) {
-	return memory.NewRealtime(s.Config())
+	b, err := memory.NewRealtime(s.Config())
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func openRedisStream(ctx context.Context, s redisstream.Settings, deps dual.Deps) (durable.Backend, error) {
+	cfg, err := s.Config(deps.Logger)
+	if err != nil {
+		return nil, blamed(err)
+	}
+	b, err := redisstream.Open(ctx, cfg)
+	if err != nil {
+		return nil, blamed(err)
+	}
+	return b, nil
+}
+
+func openRedisPubSub(ctx context.Context, s redispubsub.Settings, deps dual.Deps) (realtime.Backend, error) {
+	cfg, err := s.Config(deps.Logger)
+	if err != nil {
+		return nil, blamed(err)
+	}
+	b, err := redispubsub.Open(ctx, cfg)
+	if err != nil {
+		return nil, blamed(err)
+	}
+	return b, nil
+}
+
+func openKafka(ctx context.Context, s kafka.Settings, deps dual.Deps) (durable.Backend, error) {
+	cfg, err := s.Config(deps.Logger)
+	if err != nil {
+		return nil, blamed(err)
+	}
+	b, err := kafka.Open(ctx, cfg)
+	if err == nil {
+		return b, nil
+	}
+	if key := s.Blame(err); key != "" {
+		return nil, &dual.SettingError{Setting: key, Err: err}
+	}
+	return nil, err
+}
+
+// blamed carries the setting that err names over to dual.
+func blamed(err error) error {
+	var b *settings.Blamed
+	if !errors.As(err, &b) {
+		return err
+	}
+	return &dual.SettingError{Setting: b.Setting, Err: err}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/dualstream/dualstream/adapters/internal/settings"
 )
 
 const (
@@ -110,7 +112,11 @@ func (c Config) Ping(ctx context.Context, adapter string, client *redis.Client) 
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: connect to addr %q: %w: check the setting %q", adapter, c.Addr, err, suspect(err.Error()))
+	setting := suspect(err.Error())
+	return &settings.Blamed{
+		Setting: setting,
+		Err:     fmt.Errorf("%s: connect to addr %q: %w: check the setting %q", adapter, c.Addr, err, setting),
+	}
 }
 
 // suspect is the setting that the server's refusal points at.
