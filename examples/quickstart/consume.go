@@ -12,19 +12,31 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
+// pause is between attempts to join.
+const pause = 200 * time.Millisecond
+
 // join makes the group of this run at the end of the topic, so that what is published from now on is processed and
 // what earlier runs left behind is not.
 func join(ctx context.Context, stack *dual.Stack, run string) (durable.Group, error) {
 	g := stack.Group("quickstart-" + run)
 	g.Start = durable.Newest()
-	c, err := stack.Durable.Consume(ctx, g)
+	for {
+		err := create(ctx, stack.Durable, g)
+		if err == nil {
+			return g, nil
+		}
+		if !errors.Is(err, durable.ErrUnavailable) || wait(ctx, pause) != nil {
+			return g, fmt.Errorf("create the group: %w", err)
+		}
+	}
+}
+
+func create(ctx context.Context, b durable.Backend, g durable.Group) error {
+	c, err := b.Consume(ctx, g)
 	if err != nil {
-		return g, fmt.Errorf("create the group: %w", err)
+		return err
 	}
-	if err := c.Close(ctx); err != nil {
-		return g, fmt.Errorf("create the group: %w", err)
-	}
-	return g, nil
+	return c.Close(ctx)
 }
 
 // consume is one member of the group, which joins again when the broker threw it out.
@@ -33,7 +45,6 @@ func consume(ctx context.Context, stack *dual.Stack, g durable.Group, l *ledger)
 		l.processing(msg.Metadata.Get(durable.MetaID))
 		return nil
 	}
-	const pause = 200 * time.Millisecond
 	for {
 		err := durable.Process(ctx, stack.Durable, g, handler, stack.Process)
 		if ctx.Err() != nil {
