@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -71,7 +72,7 @@ func BenchmarkSarama(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					out := make([]*sarama.ProducerMessage, n)
-					a := newArena(msgs)
+					a := arenaOf(msgs...)
 					for i := range out {
 						out[i] = &sarama.ProducerMessage{}
 						a.record(topic, msgs[i], out[i])
@@ -111,10 +112,56 @@ func BenchmarkFetch(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
 }
 
+type drain struct {
+	want int
+	stop func()
+}
+
+func (drain) Setup(sarama.ConsumerGroupSession) error   { return nil }
+func (drain) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+
+func (d drain) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {
+	n := 0
+	for m := range c.Messages() {
+		if n++; n%500 == 0 || n == d.want {
+			s.MarkMessage(m, "")
+		}
+		if n == d.want {
+			d.stop()
+			return nil
+		}
+	}
+	return nil
+}
+
+// BenchmarkSaramaGroup is what Fetch is compared with: a group that decodes nothing, on one partition.
+func BenchmarkSaramaGroup(b *testing.B) {
+	k := opened(b)
+	topic := newTopic(b, k, 1)
+	msgs := benchMessages(b, 1000)
+	for range b.N/1000 + 1 {
+		mustAppend(b, k, topic, msgs...)
+	}
+	conf := k.cfg.member(durable.Group{}, newStrategy(func(map[string][]int32) {}))
+	conf.Consumer.Return.Errors = false
+	g, err := sarama.NewConsumerGroup(testenv.Kafka(b), testenv.Name(b, "g"), conf)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = g.Close() }()
+	ctx, cancel := context.WithCancel(b.Context())
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := g.Consume(ctx, []string{topic}, drain{b.N, cancel}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
 func BenchmarkDecode(b *testing.B) {
 	msg := benchMessages(b, 1)[0]
 	var rec sarama.ProducerMessage
-	newArena([]*message.Message{msg}).record("t", msg, &rec)
+	arenaOf(msg).record("t", msg, &rec)
 	_, hs := headers(&rec)
 	in := &sarama.ConsumerMessage{Headers: hs, Value: msg.Payload, Key: []byte("0")}
 	b.ReportAllocs()

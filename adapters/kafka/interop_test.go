@@ -37,7 +37,7 @@ func TestTheFormatIsTheOriginals(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got sarama.ProducerMessage
-		newArena([]*message.Message{msg}).record("t", msg, &got)
+		arenaOf(msg).record("t", msg, &got)
 		gotHeaders, consumed := headers(&got)
 		wantHeaders, _ := headers(want)
 		if !maps.Equal(gotHeaders, wantHeaders) || len(got.Headers) != len(want.Headers) || string(got.Headers[0].Key) != durable.MetaUUID {
@@ -147,4 +147,9 @@ func TestReplayEndsBehindATransactionalTail(t *testing.T) {
 	if got != "02" {
 		t.Errorf("got %q, want the committed records 02", got)
 	}
+}
+
+func arenaOf(msgs ...*message.Message) *arena {
+	a, _, _ := newArena(msgs)
+	return a
 }

@@ -17,13 +17,18 @@ type arena struct {
 	headers []sarama.RecordHeader
 }
 
-func newArena(msgs []*message.Message) *arena {
+// newArena makes room for msgs and tells the size of the largest one and its index.
+func newArena(msgs []*message.Message) (a *arena, largest, at int) {
 	n, h := 0, 0
-	for _, m := range msgs {
-		n += durable.Size(m) + len(durable.MetaUUID) + len(durable.Key(m))
+	for i, m := range msgs {
+		size := durable.Size(m)
+		if size > largest {
+			largest, at = size, i
+		}
+		n += size + len(durable.MetaUUID) + len(durable.Key(m))
 		h += len(m.Metadata) + 1
 	}
-	return &arena{bytes: make([]byte, 0, n), headers: make([]sarama.RecordHeader, 0, h)}
+	return &arena{bytes: make([]byte, 0, n), headers: make([]sarama.RecordHeader, 0, h)}, largest, at
 }
 
 func (a *arena) text(s string) []byte {
@@ -55,11 +60,14 @@ func (a *arena) record(topic string, msg *message.Message, out *sarama.ProducerM
 
 // records makes the records of a call. On failure it names the message that cannot be a record.
 func (b *Backend) records(topic string, msgs []*message.Message) ([]sarama.ProducerMessage, int, error) {
+	a, largest, at := newArena(msgs)
+	if most := b.cfg.MaxMessageBytes - sizeHeadroom; largest > most {
+		return nil, at, fmt.Errorf("message of %d bytes exceeds %d, raise max_message_bytes or publish a reference: %w", largest, most, durable.ErrTooLarge)
+	}
 	out := make([]sarama.ProducerMessage, len(msgs))
 	if b.cfg.Marshaler != nil {
 		return b.customRecords(topic, msgs, out)
 	}
-	a := newArena(msgs)
 	for i, m := range msgs {
 		a.record(topic, m, &out[i])
 		if err := b.checkSize(&out[i]); err != nil {

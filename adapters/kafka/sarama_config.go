@@ -92,6 +92,7 @@ func (c Config) member(g durable.Group, strategy sarama.BalanceStrategy) *sarama
 	s.Consumer.Group.Rebalance.Timeout = c.RebalanceTimeout
 	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy}
 	s.Consumer.MaxWaitTime = 250 * time.Millisecond
+	s.Net.ReadTimeout = max(s.Net.ReadTimeout, c.RebalanceTimeout+5*time.Second) // a join waits for the other members
 	c.hook(s)
 	return s
 }
