@@ -1,0 +1,137 @@
+package redisstream
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+// entry is a stored entry as the server gives it.
+type entry struct {
+	id      string
+	fields  []any // names and values in turn, all texts
+	attempt int
+}
+
+// parseEntries reads the reply of a command that gives entries. Entries that were deleted are left out.
+func parseEntries(reply any, attempt int) ([]entry, error) {
+	rows, ok := reply.([]any)
+	if !ok && reply != nil {
+		return nil, fmt.Errorf("redisstream: a reply of type %T where entries were expected", reply)
+	}
+	out := make([]entry, 0, len(rows))
+	for _, r := range rows {
+		pair, ok := r.([]any)
+		if !ok || len(pair) != 2 {
+			continue
+		}
+		id, _ := pair[0].(string)
+		fields, _ := pair[1].([]any)
+		if id != "" && len(fields) > 0 {
+			out = append(out, entry{id: id, fields: fields, attempt: attempt})
+		}
+	}
+	return out, nil
+}
+
+// parseStreams reads the reply of XREADGROUP: the entries by stream.
+func parseStreams(reply any) (map[string][]entry, error) {
+	rows, ok := reply.([]any)
+	if !ok && reply != nil {
+		return nil, fmt.Errorf("redisstream: a reply of type %T where streams were expected", reply)
+	}
+	out := make(map[string][]entry, len(rows))
+	for _, r := range rows {
+		pair, ok := r.([]any)
+		if !ok || len(pair) != 2 {
+			continue
+		}
+		key, _ := pair[0].(string)
+		es, err := parseEntries(pair[1], 1)
+		if err != nil {
+			return nil, err
+		}
+		out[key] = es
+	}
+	return out, nil
+}
+
+// delivery is e as a delivery of s. One that cannot be decoded has a DecodeErr and its fields as a JSON object.
+func (c *consumer) delivery(s *stream, claim *durable.Claim, e entry) durable.Delivery {
+	d := durable.Delivery{
+		Topic: s.topic, Position: position(e.id, s.partition, s.of), Claim: claim, Attempt: e.attempt, StoredAt: storedAt(e.id),
+	}
+	d.Message, d.DecodeErr = c.b.unmarshal(e.fields)
+	if d.DecodeErr != nil {
+		d.Message = message.NewMessage(e.id, rawFields(e.fields))
+	}
+	d.Key = durable.Key(d.Message)
+	return d
+}
+
+// unmarshal reads a message off the fields of an entry.
+func (b *Backend) unmarshal(fields []any) (*message.Message, error) {
+	if b.cfg.Marshaller != nil {
+		return b.unmarshalCustom(fields)
+	}
+	var uuid, meta, payload string
+	var found bool
+	for i := 0; i+1 < len(fields); i += 2 {
+		value, _ := fields[i+1].(string)
+		switch fields[i] {
+		case fieldUUID:
+			uuid, found = value, true
+		case fieldMetadata:
+			meta = value
+		case fieldPayload:
+			payload = value
+		}
+	}
+	if !found {
+		return nil, errors.New("redisstream: the entry has no field " + fieldUUID)
+	}
+	m, err := decodeMetadata(meta)
+	if err != nil {
+		return nil, err
+	}
+	msg := message.NewMessage(uuid, message.Payload(payload))
+	msg.Metadata = m
+	return msg, nil
+}
+
+func (b *Backend) unmarshalCustom(fields []any) (*message.Message, error) {
+	values := make(map[string]interface{}, len(fields)/2)
+	for i := 0; i+1 < len(fields); i += 2 {
+		name, _ := fields[i].(string)
+		values[name] = fields[i+1]
+	}
+	msg, err := b.cfg.Marshaller.Unmarshal(values)
+	if err != nil {
+		return nil, fmt.Errorf("redisstream: unmarshal: %w", err)
+	}
+	if msg == nil {
+		return nil, errors.New("redisstream: unmarshal: the marshaller gave no message")
+	}
+	if msg.Metadata == nil {
+		msg.Metadata = message.Metadata{}
+	}
+	return msg, nil
+}
+
+// rawFields is the fields as a JSON object with sorted names; of a name that occurs twice the last value.
+func rawFields(fields []any) []byte {
+	values := make(map[string]string, len(fields)/2)
+	for i := 0; i+1 < len(fields); i += 2 {
+		name, _ := fields[i].(string)
+		values[name], _ = fields[i+1].(string)
+	}
+	raw, err := json.Marshal(values)
+	if err != nil { // a map of texts always can
+		return []byte("{}")
+	}
+	return raw
+}
