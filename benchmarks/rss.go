@@ -15,8 +15,8 @@ import (
 
 const (
 	passRate = 500_000 // events for every second of -dur: a million for the default
-	passLen  = 200_000 // records that the stream keeps
-	passLag  = 50_000  // events that the producer may be ahead of the consumer
+	passLen  = 100_000 // records that the stream keeps
+	passLag  = 20_000  // events that the producer may be ahead of the consumer
 )
 
 // rssPaths watch the resident memory of this process while events are appended and processed at the same time.
