@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,9 @@ type Config struct {
 	MaxLen          int64         // entries after which the oldest are trimmed, approximately; defaults to no limit
 	MaxMessageBytes int           // largest message; defaults to no limit of ours
 	AppendTimeout   time.Duration // after which an append without an answer is Unknown; defaults to 5 s
+	ClaimIdle       time.Duration // after which others take over what a dead member held, Ordering None; defaults to 1 min
+	Logger          *slog.Logger  // defaults to slog.Default
+	LeaseTTL        time.Duration // after which another member may follow a dead one, Ordering PerKey; defaults to 10 s
 }
 
 // Backend is a durable.Backend on Redis Streams.
@@ -47,6 +51,7 @@ type Backend struct {
 	control   *redis.Client
 	shapes    shapes
 	turn      atomic.Uint64 // of messages without a key
+	members   members
 	queue     chan *item
 	stop      chan struct{} // closed when Close begins
 	stopped   chan struct{} // closed when the writers have ended
@@ -62,8 +67,8 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("redisstream: %w", err)
 	}
-	if cfg.MaxLen < 0 || cfg.MaxMessageBytes < 0 || cfg.AppendTimeout < 0 {
-		return nil, errors.New(`redisstream: settings "max_len", "max_message_bytes" and "append_timeout": use 0 or more`)
+	if cfg.MaxLen < 0 || cfg.MaxMessageBytes < 0 || cfg.AppendTimeout < 0 || cfg.ClaimIdle < 0 || cfg.LeaseTTL < 0 {
+		return nil, errors.New(`redisstream: settings "max_len", "max_message_bytes", "append_timeout", "claim_idle" and "lease_ttl": use 0 or more`)
 	}
 	if cfg.AppendTimeout == 0 {
 		cfg.AppendTimeout = defaultAppendTimeout
@@ -84,14 +89,6 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	return b, nil
 }
 
-// Consume implements durable.Backend. This version refuses it.
-func (b *Backend) Consume(context.Context, durable.Group) (durable.Consumer, error) {
-	if b.closed() {
-		return nil, fmt.Errorf("redisstream: %w", durable.ErrClosed)
-	}
-	return nil, fmt.Errorf("redisstream: groups: %w", durable.ErrUnsupported)
-}
-
 // Replay implements durable.Backend. This version refuses it.
 func (b *Backend) Replay(context.Context, string, durable.Range) iter.Seq2[durable.Record, error] {
 	return func(yield func(durable.Record, error) bool) {
@@ -105,7 +102,7 @@ func (b *Backend) Replay(context.Context, string, durable.Range) iter.Seq2[durab
 
 // Capabilities implements durable.Backend.
 func (b *Backend) Capabilities() durable.Capabilities {
-	return durable.Capabilities{Backend: "redisstream", MaxMessageBytes: b.cfg.MaxMessageBytes}
+	return durable.Capabilities{Backend: "redisstream", Groups: true, StartAtTime: true, AttemptCount: true, Partitions: true, MaxMessageBytes: b.cfg.MaxMessageBytes}
 }
 
 // Health returns nil when the server answers.
@@ -121,8 +118,9 @@ func (b *Backend) Close(ctx context.Context) error {
 	b.stopOnce.Do(func() {
 		close(b.stop)
 		go func() { // ends with the writers, each bounded by AppendTimeout
+			left := b.closeMembers()
 			b.work.Wait()
-			b.closeErr = errors.Join(b.appending.Close(), b.control.Close())
+			b.closeErr = errors.Join(left, b.appending.Close(), b.control.Close())
 			close(b.stopped)
 		}()
 	})
