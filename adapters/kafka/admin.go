@@ -75,7 +75,8 @@ func (b *Backend) visible(ctx context.Context, topic string) (int, error) {
 			all, _ := b.client.Partitions(topic)
 			ready, _ := b.client.WritablePartitions(topic)
 			if len(all) > 0 && len(all) == len(ready) {
-				return len(all), nil
+				_, _, err := bounds(b.client, topic, all[len(all)-1]) // the leader is in office
+				return len(all), translate(err)
 			}
 		}
 		if err != nil && !errors.Is(err, sarama.ErrUnknownTopicOrPartition) && !errors.Is(err, sarama.ErrLeaderNotAvailable) {
@@ -149,7 +150,7 @@ func (b *Backend) Lag(ctx context.Context, group, topic string) ([]durable.Parti
 			return err
 		}
 		for _, p := range partitions {
-			newest, err := b.client.GetOffset(topic, p, sarama.OffsetNewest)
+			newest, err := offsetAt(b.client, topic, p, sarama.OffsetNewest)
 			if err != nil {
 				return err
 			}

@@ -15,7 +15,7 @@ import (
 // Append implements durable.Backend. It also ends after Config.AppendTimeout.
 func (b *Backend) Append(ctx context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
 	if err := b.enter(); err != nil {
-		return make([]durable.Position, len(msgs)), failed(topic, durable.FailAll(topic, len(msgs), durable.NotSent, err))
+		return make([]durable.Position, len(msgs)), failed(durable.FailAll(topic, len(msgs), durable.NotSent, err))
 	}
 	defer b.calls.Done()
 	if len(msgs) == 0 {
@@ -23,19 +23,19 @@ func (b *Backend) Append(ctx context.Context, topic string, msgs ...*message.Mes
 	}
 	none := make([]durable.Position, len(msgs))
 	if err := durable.CheckAppend(topic, 0, msgs); err != nil {
-		return none, failed(topic, err)
+		return none, failed(err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, b.cfg.AppendTimeout, errAppendTimeout)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return none, failed(topic, durable.FailAll(topic, len(msgs), durable.NotSent, context.Cause(ctx)))
+		return none, failed(durable.FailAll(topic, len(msgs), durable.NotSent, context.Cause(ctx)))
 	}
 	if err := b.findTopic(ctx, topic); err != nil {
-		return none, failed(topic, durable.FailAll(topic, len(msgs), durable.NotSent, err))
+		return none, failed(durable.FailAll(topic, len(msgs), durable.NotSent, err))
 	}
 	records, i, err := b.records(topic, msgs)
 	if err != nil {
-		return none, failed(topic, durable.FailInvalid(topic, len(msgs), i, err))
+		return none, failed(durable.FailInvalid(topic, len(msgs), i, err))
 	}
 	c := newCall(records)
 	sent, err := b.send(ctx, c)
@@ -44,7 +44,8 @@ func (b *Backend) Append(ctx context.Context, topic string, msgs ...*message.Mes
 
 var errAppendTimeout = fmt.Errorf("no acknowledgement within the append timeout: %w", durable.ErrUnavailable)
 
-func failed(topic string, err error) error { return fmt.Errorf("kafka: append to %q: %w", topic, err) }
+// failed names the backend; a BatchError names operation and topic itself.
+func failed(err error) error { return fmt.Errorf("kafka: %w", err) }
 
 // findTopic is ErrTopicNotFound for a topic that does not exist; after the first time it costs a map look-up.
 func (b *Backend) findTopic(ctx context.Context, topic string) error {
@@ -143,7 +144,7 @@ func (c *call) result(topic string, msgs []*message.Message, at []durable.Positi
 		}
 		out = append(out, o)
 	}
-	return at, failed(topic, &durable.BatchError{Topic: topic, Outcomes: out})
+	return at, failed(&durable.BatchError{Topic: topic, Outcomes: out})
 }
 
 func (c *call) outcome(i, sent int, early error) durable.Outcome {

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	claimBuffer = 2048 // records per claim that wait for Fetch
-	pumpBatch   = 256  // records that the pump moves at once
+	claimBuffer = 2048    // records per claim that wait for Fetch
+	claimBytes  = 8 << 20 // and their payloads; one batch of the pump may go beyond
+	pumpBatch   = 256     // records that the pump moves at once
 )
 
 // held is a claim of this member with what was read from it. The consumer's mu guards it below claim.
@@ -22,6 +23,7 @@ type held struct {
 	draining bool
 	buffer   []*sarama.ConsumerMessage // read and not handed out; from head
 	head     int
+	bytes    int                // payloads from head
 	back     []durable.Delivery // released, handed out again before the buffer
 	out      []int64            // offsets handed out and not finished, in fetch order; from outHead
 	outHead  int
@@ -112,13 +114,16 @@ func (c *consumer) pump(h *held, src sarama.ConsumerGroupClaim) {
 func (c *consumer) put(h *held, batch []*sarama.ConsumerMessage) bool {
 	for {
 		c.mu.Lock()
-		if len(h.buffer)-h.head < claimBuffer {
+		if len(h.buffer)-h.head < claimBuffer && h.bytes < claimBytes {
 			if h.head > 0 && h.head*2 >= len(h.buffer) {
 				n := copy(h.buffer, h.buffer[h.head:])
 				clear(h.buffer[n:])
 				h.buffer, h.head = h.buffer[:n], 0
 			}
 			h.buffer = append(h.buffer, batch...)
+			for _, m := range batch {
+				h.bytes += len(m.Value)
+			}
 			c.mu.Unlock()
 			c.wake()
 			return true
@@ -162,7 +167,7 @@ func (c *consumer) beginDrain(h *held) {
 		_, h.lowest, _ = parsePosition(d.Position) // ascending: the first one counts
 		break
 	}
-	h.buffer, h.head, h.back = nil, 0, nil
+	h.buffer, h.head, h.bytes, h.back = nil, 0, 0, nil
 	h.claim.Drain()
 	if h.outHead == len(h.out) {
 		close(h.idle)

@@ -118,8 +118,12 @@ func (c Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"append_timeout", c.AppendTimeout}, {"dial_timeout", c.DialTimeout}, {"open_timeout", c.OpenTimeout},
-		{"session_timeout", c.SessionTimeout}, {"rebalance_timeout", c.RebalanceTimeout}, {"commit_interval", c.CommitInterval},
+		{"append_timeout", c.AppendTimeout},
+		{"dial_timeout", c.DialTimeout},
+		{"open_timeout", c.OpenTimeout},
+		{"session_timeout", c.SessionTimeout},
+		{"rebalance_timeout", c.RebalanceTimeout},
+		{"commit_interval", c.CommitInterval},
 	} {
 		if s.value < 0 || s.value > 0 && s.value < 10*time.Millisecond {
 			errs = append(errs, durable.Invalid(s.name, s.value.String(), "use at least 10ms, or 0 for the default"))

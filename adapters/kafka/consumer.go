@@ -56,8 +56,10 @@ func (b *Backend) Consume(ctx context.Context, g durable.Group) (durable.Consume
 	if err := durable.CheckGroup(g); err != nil {
 		return nil, fmt.Errorf("kafka: consume: %w", err)
 	}
-	c := &consumer{b: b, group: g, force: make(chan struct{}), ready: make(chan struct{}, 1),
-		byClaim: map[*durable.Claim]*held{}, finished: make(chan struct{})}
+	c := &consumer{
+		b: b, group: g, force: make(chan struct{}), ready: make(chan struct{}, 1),
+		byClaim: map[*durable.Claim]*held{}, finished: make(chan struct{}),
+	}
 	if err := c.open(ctx); err != nil {
 		return nil, fmt.Errorf("kafka: consume as %q: %w", g.Name, err)
 	}

@@ -33,11 +33,38 @@ func TestAFrozenBrokerMakesAppendsUnknownInBoundedTime(t *testing.T) {
 			}
 		}
 	}
+	other, err := Open(ctx, Config{Brokers: k.Brokers(), AppendTimeout: time.Second, OpenTimeout: time.Second})
+	if !errors.Is(err, durable.ErrUnavailable) {
+		t.Errorf("open: got %v, %v, want ErrUnavailable", other, err)
+	}
 	k.Node(1).Thaw()
 	testenv.Await(t, soon, func() bool {
 		_, err := b.Append(ctx, topic, events(1, oneKey)...)
 		return err == nil
 	}, "appends work again")
+}
+
+func TestCloseIsBoundedByItsContextWhileTheBrokerIsFrozen(t *testing.T) {
+	k := testenv.StartKafka(t, testenv.KafkaOptions{})
+	b, err := Open(t.Context(), Config{Brokers: k.Brokers(), AppendTimeout: time.Second, RebalanceTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic := newTopic(t, b, 1)
+	mustAppend(t, b, topic, events(5, oneKey)...)
+	fetch(t, join(t, b, durable.Group{Name: "g", Topics: durable.Topics(topic)}), 5)
+	k.Node(1).Freeze()
+	defer k.Node(1).Thaw()
+	if _, err := b.Append(t.Context(), topic, events(1, oneKey)...); err == nil {
+		t.Error("a frozen broker acknowledged")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	if err := b.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the end of the context", err)
+	}
+	k.Node(1).Thaw()
+	b.wg.Wait() // what could not be ended ends now
 }
 
 func TestACancelledAppendEndsNoOther(t *testing.T) {

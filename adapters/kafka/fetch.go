@@ -90,13 +90,12 @@ func (h *held) handOut(max int) []*sarama.ConsumerMessage {
 	h.head += k
 	for _, r := range recs {
 		h.out = append(h.out, r.Offset)
+		h.bytes -= len(r.Value)
 	}
 	h.next = recs[k-1].Offset + 1
-	if len(h.buffer)-h.head < claimBuffer {
-		select {
-		case h.room <- struct{}{}:
-		default:
-		}
+	select {
+	case h.room <- struct{}{}:
+	default:
 	}
 	return recs
 }

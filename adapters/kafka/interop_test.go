@@ -24,8 +24,10 @@ func headers(m *sarama.ProducerMessage) (out map[string]string, consumed []*sara
 }
 
 func TestTheFormatIsTheOriginals(t *testing.T) {
-	ev := durable.Event{Type: "order.created", SourceType: "order", SourceID: "7", Data: []byte("x"), ContentType: "text/plain",
-		Metadata: map[string]string{"app": "1", "empty": ""}}
+	ev := durable.Event{
+		Type: "order.created", SourceType: "order", SourceID: "7", Data: []byte("x"), ContentType: "text/plain",
+		Metadata: map[string]string{"app": "1", "empty": ""},
+	}
 	event, err := ev.Message("")
 	if err != nil {
 		t.Fatal(err)
@@ -66,8 +68,10 @@ func TestWatermillReadsWhatWeAppend(t *testing.T) {
 	mustAppend(t, b, topic, msg)
 	conf := kafka.DefaultSaramaSubscriberConfig()
 	conf.Consumer.Offsets.Initial = sarama.OffsetOldest
-	sub, err := kafka.NewSubscriber(kafka.SubscriberConfig{Brokers: testenv.Kafka(t), Unmarshaler: kafka.DefaultMarshaler{},
-		OverwriteSaramaConfig: conf, ConsumerGroup: topic}, watermill.NopLogger{})
+	sub, err := kafka.NewSubscriber(kafka.SubscriberConfig{
+		Brokers: testenv.Kafka(t), Unmarshaler: kafka.DefaultMarshaler{},
+		OverwriteSaramaConfig: conf, ConsumerGroup: topic,
+	}, watermill.NopLogger{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -156,23 +156,30 @@ func (s *replay) heads(partitions []int32) (map[int32]int64, error) {
 	for _, p := range partitions {
 		ask[p] = sarama.OffsetNewest
 	}
-	got, err := admin.ListOffsets(map[string]map[int32]int64{s.topic: ask},
-		&sarama.ListOffsetsOptions{IsolationLevel: sarama.ReadCommitted})
-	if err != nil {
-		return nil, err
-	}
 	heads := map[int32]int64{}
+	err = settled(s.client, s.topic, func() error {
+		got, err := admin.ListOffsets(map[string]map[int32]int64{s.topic: ask},
+			&sarama.ListOffsetsOptions{IsolationLevel: sarama.ReadCommitted})
+		if err != nil {
+			return err
+		}
+		return stableHeads(partitions, got[s.topic], heads)
+	})
+	return heads, err
+}
+
+func stableHeads(partitions []int32, got map[int32]*sarama.OffsetResult, heads map[int32]int64) error {
 	for _, p := range partitions {
-		res := got[s.topic][p]
+		res := got[p]
 		if res == nil {
-			return nil, fmt.Errorf("no head of partition %d: %w", p, sarama.ErrIncompleteResponse)
+			return fmt.Errorf("no head of partition %d: %w", p, sarama.ErrIncompleteResponse)
 		}
 		if res.Err != nil && !errors.Is(res.Err, sarama.ErrNoError) {
-			return nil, res.Err
+			return res.Err
 		}
 		heads[p] = res.Offset
 	}
-	return heads, nil
+	return nil
 }
 
 // bound moves the end of x to where To and ToTime say.
@@ -190,7 +197,7 @@ func (s *replay) bound(x *part, r durable.Range) error {
 	if r.ToTime.IsZero() {
 		return nil
 	}
-	at, err := s.client.GetOffset(s.topic, x.partition, r.ToTime.UnixMilli())
+	at, err := offsetAt(s.client, s.topic, x.partition, r.ToTime.UnixMilli())
 	if err == nil && at >= 0 {
 		limit(at)
 	}

@@ -20,8 +20,10 @@ const (
 // read fetches from one leader until its partitions are done, an error or the end of ctx.
 func (s *replay) read(ctx context.Context, follow bool, leader *sarama.Broker, parts []*part) {
 	for ctx.Err() == nil {
-		req := &sarama.FetchRequest{Version: fetchVersion, MinBytes: 1, MaxBytes: responseBytes,
-			Isolation: sarama.ReadCommitted, SessionEpoch: -1}
+		req := &sarama.FetchRequest{
+			Version: fetchVersion, MinBytes: 1, MaxBytes: responseBytes,
+			Isolation: sarama.ReadCommitted, SessionEpoch: -1,
+		}
 		if follow {
 			req.MaxWaitTime = int32(followWait / time.Millisecond)
 		}
@@ -135,10 +137,14 @@ func (s *replay) batch(p *part, batch *sarama.RecordBatch, start int64, out []du
 			p.end = offset
 			return out
 		}
-		d := s.b.decode(&sarama.ConsumerMessage{Headers: r.Headers, Timestamp: at, Key: r.Key, Value: r.Value,
-			Topic: s.topic, Partition: p.partition, Offset: offset})
-		out = append(out, durable.Record{Message: d.msg, Topic: s.topic, Partition: int(p.partition),
-			Position: position(p.partition, offset), Key: d.key, StoredAt: at, DecodeErr: d.err})
+		d := s.b.decode(&sarama.ConsumerMessage{
+			Headers: r.Headers, Timestamp: at, Key: r.Key, Value: r.Value,
+			Topic: s.topic, Partition: p.partition, Offset: offset,
+		})
+		out = append(out, durable.Record{
+			Message: d.msg, Topic: s.topic, Partition: int(p.partition),
+			Position: position(p.partition, offset), Key: d.key, StoredAt: at, DecodeErr: d.err,
+		})
 	}
 	return out
 }

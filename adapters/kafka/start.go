@@ -139,11 +139,33 @@ func (s *starter) commit(at offsets) error {
 	return nil
 }
 
+// offsetAt asks the leader for an offset, again while the leader is being found or takes office.
+func offsetAt(client sarama.Client, topic string, partition int32, at int64) (offset int64, err error) {
+	err = settled(client, topic, func() error {
+		offset, err = client.GetOffset(topic, partition, at)
+		return err
+	})
+	return offset, err
+}
+
+// settled repeats do while the leaders of topic change.
+func settled(client sarama.Client, topic string, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		changing := errors.Is(err, sarama.ErrNotLeaderForPartition) || errors.Is(err, sarama.ErrLeaderNotAvailable)
+		if !changing || try == startTries {
+			return err
+		}
+		time.Sleep(startPause)
+		_ = client.RefreshMetadata(topic)
+	}
+}
+
 func bounds(client sarama.Client, topic string, partition int32) (oldest, newest int64, err error) {
-	if newest, err = client.GetOffset(topic, partition, sarama.OffsetNewest); err != nil {
+	if newest, err = offsetAt(client, topic, partition, sarama.OffsetNewest); err != nil {
 		return 0, 0, err
 	}
-	oldest, err = client.GetOffset(topic, partition, sarama.OffsetOldest)
+	oldest, err = offsetAt(client, topic, partition, sarama.OffsetOldest)
 	return oldest, newest, err
 }
 
@@ -157,7 +179,7 @@ func resolve(client sarama.Client, topic string, partition int32, start durable.
 	case durable.StartNewest:
 		return newest, nil
 	case durable.StartAt:
-		at, err := client.GetOffset(topic, partition, start.Time().UnixMilli())
+		at, err := offsetAt(client, topic, partition, start.Time().UnixMilli())
 		if err == nil && at < 0 {
 			at = newest
 		}
