@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -15,8 +16,8 @@ import (
 
 const (
 	passRate = 500_000 // events for every second of -dur: a million for the default
-	passLen  = 100_000 // records that the stream keeps
-	passLag  = 20_000  // events that the producer may be ahead of the consumer
+	passLen  = 40_000  // records that the stream keeps
+	passLag  = 8_000   // events that the producer may be ahead of the consumer
 )
 
 // rssPaths watch the resident memory of this process while events are appended and processed at the same time.
@@ -55,6 +56,7 @@ func passing1M(open func(context.Context, *lab) (durable.Backend, error)) func(c
 
 // passThrough appends n events to topic and processes them, never more than passLag behind.
 func passThrough(ctx context.Context, b durable.Backend, add appendFunc, topic string, n int64) (sample, error) {
+	debug.FreeOSMemory() // of what ran before
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	pass, ended := newPassing(n), make(chan error, 1)
