@@ -2,6 +2,7 @@ package durable
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -69,10 +70,20 @@ func (c *deliveryContext) Value(key any) any {
 	return c.values.Value(key)
 }
 
-// invoke runs the handler once on t, outside of any lock.
+// errExited is the error of a handler that ended its goroutine instead of returning.
+var errExited = errors.New("handler called runtime.Goexit")
+
+// invoke runs the handler once on t, outside of any lock. A handler that calls runtime.Goexit takes the worker with
+// it: t is settled on the way out, as failed.
 func (r *run) invoke(t *task) (err error) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		v := recover()
+		if v == nil && !returned {
+			r.exited(t)
+			return
+		}
+		if v != nil {
 			p := &PanicError{Value: v, Stack: debug.Stack()}
 			r.logger.Error("durable: handler panicked", "topic", t.d.Topic, "position", string(t.d.Position),
 				"panic", p.Error(), "stack", string(p.Stack))
@@ -83,7 +94,10 @@ func (r *run) invoke(t *task) (err error) {
 	if t.d.DecodeErr != nil && r.o.Undecodable != nil {
 		d := *t.d
 		d.Attempt = t.ctx.attempt
-		return r.o.Undecodable(t.ctx, d)
+		err = r.o.Undecodable(t.ctx, d)
+	} else {
+		err = r.handler(t.d.Message)
 	}
-	return r.handler(t.d.Message)
+	returned = true
+	return err
 }

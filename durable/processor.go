@@ -33,7 +33,8 @@ import (
 // ErrFenced and ErrUnsupported end Process, as the end of ctx does: nothing more is fetched, what was not started is
 // released (retries that wait included), running handlers finish within DrainTimeout, acknowledgements are flushed
 // and the group is left. After the end of ctx the error is nil, or what went wrong on the way out. A handler that
-// ignores its context for 5 s more is left behind, and the error says how many were.
+// ignores its context for 5 s more is left behind, and the error says how many were. So is a Consumer.Ack that ignores
+// its context, after 15 s.
 func Process(ctx context.Context, b Backend, g Group, h message.NoPublishHandlerFunc, o ProcessOptions) error {
 	if b == nil {
 		return Invalid("backend", "nil", "pass a backend")

@@ -17,12 +17,13 @@ func (r *run) ackLoop() {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	defer timer.Stop()
-	due, ending := false, false
+	due, ending, armed := false, false, false
 	for {
 		batch, wait := r.takeAcks(due || ending)
 		due = false
 		if batch.events > 0 {
 			timer.Stop()
+			armed = false
 			if r.ackErr = r.acknowledge(batch); r.ackErr != nil {
 				return
 			}
@@ -31,13 +32,14 @@ func (r *run) ackLoop() {
 		if ending {
 			return
 		}
-		if wait {
+		if wait && !armed { // a kick in between does not put the time off
 			timer.Reset(r.o.AckInterval)
+			armed = true
 		}
 		select {
 		case <-r.ackKick:
 		case <-timer.C:
-			due = true
+			due, armed = true, false
 		case <-r.ackEnd:
 			ending = true
 		}

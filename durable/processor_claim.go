@@ -7,11 +7,21 @@ func (r *run) claimOf(claim *Claim) *claimed {
 	if c := r.claims[claim]; c != nil {
 		return c
 	}
-	c := &claimed{claim: claim, lanes: make(map[string]*lane), draining: r.stopping, empty: make(chan struct{})}
+	c := &claimed{claim: claim, lanes: make(map[string]*lane), draining: r.stopping || isClosed(claim.Draining()), empty: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(claim.Context())
 	r.claims[claim] = c
 	r.loops.Go(func() { r.watch(c) })
 	return c
+}
+
+// isClosed tells whether c is closed; nothing is ever sent on it.
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // watch follows one claim to its end, or to that of the run.

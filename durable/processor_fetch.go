@@ -78,14 +78,7 @@ func (r *run) roomChanged() {
 
 // enqueue takes a fetched batch in and returns the average size of its messages.
 func (r *run) enqueue(ds []Delivery) int {
-	tasks := make([]task, len(ds))
-	total := 0
-	for i := range ds {
-		if ds[i].Message != nil {
-			tasks[i].size = Size(ds[i].Message)
-		}
-		total += tasks[i].size
-	}
+	tasks, total := r.tasks(ds)
 	r.mu.Lock()
 	var c *claimed
 	var late []*claimed // claims that are draining already
@@ -96,8 +89,8 @@ func (r *run) enqueue(ds []Delivery) int {
 				late = append(late, c)
 			}
 		}
-		t := &tasks[i]
-		t.d, t.claim = &ds[i], c
+		t := tasks[i]
+		t.claim = c
 		t.first = deliveryContext{Context: c.ctx, values: r.values, delivery: t.d, attempt: max(1, ds[i].Attempt)}
 		t.ctx = &t.first
 		c.push(t)
@@ -115,6 +108,40 @@ func (r *run) enqueue(ds []Delivery) int {
 	r.mu.Unlock()
 	r.release(back)
 	return total / len(ds)
+}
+
+// tasks makes the tasks of a fetched batch and adds up their sizes. Under AckEach each has a memory of its own, so
+// that one that stays long, such as one that is retried, does not keep its whole batch in memory, beyond
+// MaxInFlightBytes. Under AckThrough what comes after it counts as held anyway, and the batch shares one allocation.
+func (r *run) tasks(ds []Delivery) (ts []*task, total int) {
+	ts = make([]*task, len(ds))
+	var shared []task
+	if r.throughMode {
+		shared = make([]task, len(ds))
+	}
+	for i := range ds {
+		if r.throughMode {
+			ts[i] = &shared[i]
+			ts[i].d = &ds[i]
+		} else {
+			ts[i] = newTask(ds[i])
+		}
+		if ds[i].Message != nil {
+			ts[i].size = Size(ds[i].Message)
+		}
+		total += ts[i].size
+	}
+	return ts, total
+}
+
+// newTask is a task that shares no memory with others.
+func newTask(d Delivery) *task {
+	own := &struct {
+		t task
+		d Delivery
+	}{d: d}
+	own.t.d = &own.d
+	return &own.t
 }
 
 // pause waits for d or the end of ctx, whose error it returns.

@@ -16,7 +16,7 @@ const (
 var errDrainTimeout = errors.New("durable: the time to drain is over")
 
 // shutdown ends the run in order: release, finish, acknowledge, leave. It joins every goroutine but those of handlers
-// that ignore their contexts.
+// that ignore their contexts, and of a consumer that does.
 func (r *run) shutdown() error {
 	r.stopFetch()
 	r.releaseAll()
@@ -25,7 +25,7 @@ func (r *run) shutdown() error {
 	giveUp := time.AfterFunc(leaveTimeout, func() { r.stopAck(context.DeadlineExceeded) })
 	defer giveUp.Stop()
 	close(r.ended)
-	r.loops.Wait()
+	hung := r.awaitLoops()
 	r.stopAck(nil)
 	r.mu.Lock()
 	r.quit = true
@@ -40,7 +40,26 @@ func (r *run) shutdown() error {
 	if err != nil {
 		err = fmt.Errorf("leave: %w", err)
 	}
-	return errors.Join(stuck, r.ackErr, err)
+	return errors.Join(stuck, hung, err)
+}
+
+// awaitLoops waits for the last acknowledgements, whose error it returns. A consumer that goes on after the end of
+// its context is left behind, to be closed under it.
+func (r *run) awaitLoops() error {
+	joined := make(chan struct{})
+	go func() {
+		r.loops.Wait()
+		close(joined)
+	}()
+	timer := time.NewTimer(leaveTimeout + handlerGrace)
+	defer timer.Stop()
+	select {
+	case <-joined:
+		return r.ackErr
+	case <-timer.C:
+		return fmt.Errorf("the consumer ignores the end of its context: acknowledging or releasing still runs after %s",
+			leaveTimeout+handlerGrace)
+	}
 }
 
 // releaseAll gives back everything that was not started.

@@ -30,6 +30,17 @@ func (r *run) work() {
 	}
 }
 
+// exited settles t, whose handler ends the worker, and makes room for another worker.
+func (r *run) exited(t *task) {
+	delay := r.delay(t, errExited)
+	r.mu.Lock()
+	r.started--
+	back := r.finish(t, errExited, delay)
+	r.wake()
+	r.mu.Unlock()
+	r.release(back)
+}
+
 // next waits for a ready task; nil when workers are to end. The caller holds mu.
 func (r *run) next() *task {
 	for {
