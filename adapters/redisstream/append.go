@@ -30,6 +30,7 @@ const (
 type item struct {
 	state atomic.Int32
 	cmds  []redis.Cmder
+	short error         // too few replicas have it
 	done  chan struct{} // closed when cmds hold their results
 }
 
@@ -102,7 +103,7 @@ func (b *Backend) send(ctx context.Context, to *placement, msgs []*message.Messa
 	}
 	select {
 	case <-it.done:
-		return results(to, msgs, it.cmds)
+		return results(to, msgs, it)
 	case <-ctx.Done():
 		if it.state.CompareAndSwap(waiting, dropped) {
 			return none(durable.NotSent, ctx.Err())
@@ -113,7 +114,7 @@ func (b *Backend) send(ctx context.Context, to *placement, msgs []*message.Messa
 			return none(durable.NotSent, durable.ErrClosed)
 		}
 		<-it.done
-		return results(to, msgs, it.cmds)
+		return results(to, msgs, it)
 	}
 }
 
@@ -163,21 +164,28 @@ func (b *Backend) pipeline(first *item) {
 	ctx, cancel := context.WithTimeout(context.Background(), b.cfg.AppendTimeout)
 	defer cancel()
 	p := b.appending.Pipeline()
+	wait := b.waitFor()
+	if wait != nil {
+		cmds = append(cmds, wait)
+	}
 	_ = p.BatchProcess(ctx, cmds...)
 	_, _ = p.Exec(ctx) // every command holds its own error
+	short := b.tooFew(wait)
 	for _, it := range items {
+		it.short = short
 		close(it.done)
 	}
 }
 
 // results reads the outcome of each message off its command.
-func results(to *placement, msgs []*message.Message, cmds []redis.Cmder) ([]durable.Position, error) {
+func results(to *placement, msgs []*message.Message, it *item) ([]durable.Position, error) {
+	cmds := it.cmds
 	positions := make([]durable.Position, len(cmds))
 	var outcomes []durable.Outcome
 	broken := map[string]bool{}
 	for i, c := range cmds {
 		err := c.Err()
-		if err == nil {
+		if err == nil && it.short == nil {
 			positions[i] = to.position(i, c.(*redis.StringCmd).Val())
 			if key := durable.Key(msgs[i]); outcomes != nil && key != "" && broken[key] {
 				outcomes[i].AfterGap = true
@@ -187,7 +195,7 @@ func results(to *placement, msgs []*message.Message, cmds []redis.Cmder) ([]dura
 		if outcomes == nil {
 			outcomes = make([]durable.Outcome, len(cmds))
 		}
-		status, err := classify(err)
+		status, err := outcome(err, it.short)
 		outcomes[i] = durable.Outcome{Status: status, Err: err}
 		broken[durable.Key(msgs[i])] = true
 	}
@@ -195,6 +203,14 @@ func results(to *placement, msgs []*message.Message, cmds []redis.Cmder) ([]dura
 		return positions, nil
 	}
 	return positions, &durable.BatchError{Topic: to.topic, Outcomes: outcomes}
+}
+
+// outcome is what a failed XADD did, or one that too few replicas have.
+func outcome(err, short error) (durable.Status, error) {
+	if err == nil {
+		return durable.Unknown, short
+	}
+	return classify(err)
 }
 
 // classify tells what a failed XADD did. A refusal that may pass (out of memory, read only, loading, no access) is

@@ -1,18 +1,9 @@
-// Package redisstream stores events in Redis Streams (Redis 7.0 or later), in the entry layout of
-// watermill-redisstream, so that both read what the other wrote.
-//
-// This version appends. Groups, replay and topics of several partitions are refused with durable.ErrUnsupported;
-// Capabilities says so.
-//
-// Concurrent appends share pipelines: whatever waits when a connection is free goes out together, without a timer.
-// Nothing is retried; an append that stays without an answer for Config.AppendTimeout has an Unknown outcome.
 package redisstream
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -40,6 +31,8 @@ type Config struct {
 	MaxMessageBytes int           // largest message; defaults to no limit of ours
 	AppendTimeout   time.Duration // after which an append without an answer is Unknown; defaults to 5 s
 	ClaimIdle       time.Duration // after which others take over what a dead member held, Ordering None; defaults to 1 min
+	Persistence     string        // PersistenceWarn or PersistenceRequire; defaults to PersistenceWarn
+	MinReplicas     int           // replicas that must have acknowledged an append, else it is Unknown; defaults to 0
 	Logger          *slog.Logger  // defaults to slog.Default
 	LeaseTTL        time.Duration // after which another member may follow a dead one, Ordering PerKey; defaults to 10 s
 }
@@ -70,6 +63,12 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if cfg.MaxLen < 0 || cfg.MaxMessageBytes < 0 || cfg.AppendTimeout < 0 || cfg.ClaimIdle < 0 || cfg.LeaseTTL < 0 {
 		return nil, errors.New(`redisstream: settings "max_len", "max_message_bytes", "append_timeout", "claim_idle" and "lease_ttl": use 0 or more`)
 	}
+	if cfg.MinReplicas < 0 {
+		return nil, errors.New(`redisstream: setting "min_replicas": use 0 or more`)
+	}
+	if p := cfg.Persistence; p != "" && p != PersistenceWarn && p != PersistenceRequire {
+		return nil, fmt.Errorf("redisstream: setting \"persistence\": %q is neither %q nor %q", p, PersistenceWarn, PersistenceRequire)
+	}
 	if cfg.AppendTimeout == 0 {
 		cfg.AppendTimeout = defaultAppendTimeout
 	}
@@ -83,34 +82,18 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if err := cfg.Ping(ctx, "redisstream", b.appending); err != nil {
 		return nil, errors.Join(err, b.appending.Close(), b.control.Close())
 	}
+	if err := b.checkDurability(ctx); err != nil {
+		return nil, errors.Join(err, b.appending.Close(), b.control.Close())
+	}
 	for range writers {
 		b.work.Go(b.write)
 	}
 	return b, nil
 }
 
-// Replay implements durable.Backend. This version refuses it.
-func (b *Backend) Replay(context.Context, string, durable.Range) iter.Seq2[durable.Record, error] {
-	return func(yield func(durable.Record, error) bool) {
-		err := durable.ErrUnsupported
-		if b.closed() {
-			err = durable.ErrClosed
-		}
-		yield(durable.Record{}, fmt.Errorf("redisstream: replay: %w", err))
-	}
-}
-
 // Capabilities implements durable.Backend.
 func (b *Backend) Capabilities() durable.Capabilities {
-	return durable.Capabilities{Backend: "redisstream", Groups: true, StartAtTime: true, AttemptCount: true, Partitions: true, MaxMessageBytes: b.cfg.MaxMessageBytes}
-}
-
-// Health returns nil when the server answers.
-func (b *Backend) Health(ctx context.Context) error {
-	if b.closed() {
-		return fmt.Errorf("redisstream: %w", durable.ErrClosed)
-	}
-	return b.cfg.Ping(ctx, "redisstream", b.appending)
+	return durable.Capabilities{Backend: "redisstream", Groups: true, StartAtTime: true, AttemptCount: true, Partitions: true, Replay: true, ReplayFollow: true, MaxMessageBytes: b.cfg.MaxMessageBytes}
 }
 
 // Close implements durable.Backend. Appends that were accepted are written first.

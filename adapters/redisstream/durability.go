@@ -1,0 +1,114 @@
+package redisstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+var _ durable.HealthChecker = (*Backend)(nil)
+
+// The values of Config.Persistence.
+const (
+	PersistenceWarn    = "warn"    // log and report a server that can lose acknowledged events; the default
+	PersistenceRequire = "require" // refuse it
+)
+
+// Health returns nil when the server answers and does not lose or evict acknowledged events by its settings. What a
+// server hides from this user is taken for good.
+func (b *Backend) Health(ctx context.Context) error {
+	if b.closed() {
+		return fmt.Errorf("redisstream: %w", durable.ErrClosed)
+	}
+	if err := b.cfg.Ping(ctx, "redisstream", b.control); err != nil {
+		return err
+	}
+	risks, known, err := b.risks(ctx)
+	if err != nil {
+		return err
+	}
+	if known && len(risks) > 0 {
+		return errors.New("redisstream: " + strings.Join(risks, "; "))
+	}
+	return nil
+}
+
+// checkDurability warns once or refuses, as Persistence says.
+func (b *Backend) checkDurability(ctx context.Context) error {
+	risks, known, err := b.risks(ctx)
+	if err != nil {
+		return err
+	}
+	if !known {
+		risks = []string{"the server does not let this user read appendonly, save and maxmemory-policy: grant CONFIG GET"}
+	}
+	if len(risks) == 0 {
+		return nil
+	}
+	text := strings.Join(risks, "; ")
+	if b.cfg.Persistence == PersistenceRequire {
+		return fmt.Errorf("redisstream: setting \"persistence\" is \"require\": %s", text)
+	}
+	b.logger().Warn("redisstream: acknowledged events may be lost", "addr", b.cfg.Addr, "reason", text)
+	return nil
+}
+
+// risks says in words how acknowledged events can be lost; known is false where the server does not tell.
+func (b *Backend) risks(ctx context.Context) (risks []string, known bool, err error) {
+	values := map[string]string{}
+	for _, name := range []string{"appendonly", "save", "maxmemory-policy"} {
+		got, err := b.control.ConfigGet(ctx, name).Result()
+		var refused redis.Error
+		if errors.As(err, &refused) {
+			return nil, false, nil
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("redisstream: read the server's setting %q: %w", name, unavailable(err))
+		}
+		value, ok := got[name]
+		if !ok {
+			return nil, false, nil
+		}
+		values[name] = value
+	}
+	switch {
+	case values["appendonly"] == "yes":
+	case values["save"] == "":
+		risks = append(risks, `a restart of the server loses every event (set "appendonly yes")`)
+	default:
+		risks = append(risks, fmt.Sprintf(`a crash of the server loses the events since its last snapshot (save %q; set "appendonly yes")`, values["save"]))
+	}
+	if policy := values["maxmemory-policy"]; strings.HasPrefix(policy, "allkeys-") {
+		risks = append(risks, fmt.Sprintf(`the server evicts whole streams when its memory is full (maxmemory-policy %q; set "noeviction")`, policy))
+	}
+	return risks, true, nil
+}
+
+// waitFor is the command behind a pipeline that waits for MinReplicas, nil where none are asked for.
+func (b *Backend) waitFor() *redis.IntCmd {
+	if b.cfg.MinReplicas == 0 {
+		return nil
+	}
+	return redis.NewIntCmd(context.Background(), "wait", b.cfg.MinReplicas, max(b.cfg.AppendTimeout.Milliseconds()/2, 1))
+}
+
+// tooFew is the error of a pipeline that too few replicas have acknowledged.
+func (b *Backend) tooFew(wait *redis.IntCmd) error {
+	if wait == nil {
+		return nil
+	}
+	n, err := wait.Result()
+	switch {
+	case err != nil:
+		return fmt.Errorf("redisstream: wait for %d replicas: %w", b.cfg.MinReplicas, unavailable(err))
+	case n < int64(b.cfg.MinReplicas):
+		return fmt.Errorf("redisstream: %d of %d replicas acknowledged (setting \"min_replicas\"): %w", n, b.cfg.MinReplicas, durable.ErrUnavailable)
+	default:
+		return nil
+	}
+}
