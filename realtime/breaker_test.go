@@ -34,7 +34,7 @@ func TestTheBreakerOpensProbesAndCloses(t *testing.T) {
 			if d.Dispatch(note("c", 5)) != 0 || len(b.batches) != before {
 				t.Fatalf("sent before %d ms were over", backoff)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			if d.Dispatch(note("c", 6), note("c", 7)) != 2 {
 				t.Fatalf("no probe after %d ms", backoff)
 			}

@@ -14,8 +14,10 @@ func TestParseNotification(t *testing.T) {
 		want Notification
 	}{
 		{`{"id":"1"}`, Notification{ID: "1"}},
-		{`{"id":"1","type":"t","source_type":"s","source_id":"i","topic":"o","position":"p","traceparent":"r"}`,
-			Notification{ID: "1", Type: "t", SourceType: "s", SourceID: "i", Topic: "o", Position: "p", TraceParent: "r"}},
+		{
+			`{"id":"1","type":"t","source_type":"s","source_id":"i","topic":"o","position":"p","traceparent":"r"}`,
+			Notification{ID: "1", Type: "t", SourceType: "s", SourceID: "i", Topic: "o", Position: "p", TraceParent: "r"},
+		},
 		{" {\n\"id\" : \"1\" } ", Notification{ID: "1"}},
 		{`{"id":"\u00e9\n"}`, Notification{ID: "é\n"}},
 		{`{"id":"1","time":"2026-01-02T03:04:05.000000006Z"}`, Notification{ID: "1", Time: at}},

@@ -111,7 +111,12 @@ func closeDispatcher(t *testing.T, d *Dispatcher) DispatcherStats {
 
 func TestOptionsOfADispatcherAreChecked(t *testing.T) {
 	for _, o := range []DispatcherOptions{
-		{Queue: -1}, {Batch: -1}, {FailuresToOpen: -1}, {Timeout: -1}, {BackoffMin: -1}, {BackoffMax: -1},
+		{Queue: -1},
+		{Batch: -1},
+		{FailuresToOpen: -1},
+		{Timeout: -1},
+		{BackoffMin: -1},
+		{BackoffMax: -1},
 		{BackoffMin: 2, BackoffMax: 1},
 	} {
 		if _, err := NewDispatcher(&fakeBackend{}, o); !errors.Is(err, ErrInvalid) {

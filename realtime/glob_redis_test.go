@@ -1,7 +1,6 @@
 package realtime_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -110,5 +109,5 @@ func word(random *rand.Rand, alphabet string, most int) string {
 	for i := range b {
 		b[i] = alphabet[random.IntN(len(alphabet))]
 	}
-	return fmt.Sprintf("%s", b)
+	return string(b)
 }

@@ -88,10 +88,10 @@ func TestMembersComeAndGoWithoutLossDisorderOrTwoOwners(t *testing.T) {
 			t.Fatal(err)
 		}
 		total += int64(len(msgs))
-		await(t, ctx, func() bool { return handled.Load() >= total-100 })
+		await(ctx, t, func() bool { return handled.Load() >= total-100 })
 		leave()
 	}
-	await(t, ctx, func() bool { return handled.Load() >= total })
+	await(ctx, t, func() bool { return handled.Load() >= total })
 	report := history.Check(durabletest.Promise{Ordered: true, Exclusive: true, Once: true})
 	if err := report.Err(); err != nil {
 		t.Error(err)
@@ -99,7 +99,7 @@ func TestMembersComeAndGoWithoutLossDisorderOrTwoOwners(t *testing.T) {
 }
 
 // await polls until cond holds or ctx ends.
-func await(t *testing.T, ctx context.Context, cond func() bool) {
+func await(ctx context.Context, t *testing.T, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -82,9 +82,9 @@ func (g *group) rebalance() {
 	places := g.sorted()
 	spread(places, g.members)
 	for _, pl := range places {
-		switch {
-		case pl.owner == pl.target:
-		case pl.owner == nil:
+		switch pl.owner {
+		case pl.target:
+		case nil:
 			g.grant(pl)
 		default:
 			g.drain(pl)

@@ -16,4 +16,4 @@ func (s RealtimeSettings) Check() error {
 }
 
 // Config is what NewRealtime takes.
-func (s RealtimeSettings) Config() RealtimeConfig { return RealtimeConfig{Buffer: s.Buffer} }
+func (s RealtimeSettings) Config() RealtimeConfig { return RealtimeConfig(s) }

@@ -207,8 +207,10 @@ func (e *Env) stored(b durable.Backend, topic string, n int) []durable.Record {
 		ds = e.collect(c, n)
 	}
 	for _, d := range append(ds, e.quiet(c)...) {
-		out = append(out, durable.Record{Message: d.Message, Topic: d.Topic, Partition: d.Claim.Partition(),
-			Position: d.Position, Key: d.Key, DecodeErr: d.DecodeErr})
+		out = append(out, durable.Record{
+			Message: d.Message, Topic: d.Topic, Partition: d.Claim.Partition(),
+			Position: d.Position, Key: d.Key, DecodeErr: d.DecodeErr,
+		})
 	}
 	return out
 }

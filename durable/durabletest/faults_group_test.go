@@ -40,8 +40,10 @@ func groupFaults() []fault {
 	return []fault{
 		{name: "loses on redelivery", check: next, wrap: fetches(loseAgain)},
 		{name: "deletes pending entries when a member leaves", check: next, wrap: joins(deletePending)},
-		{name: "hands a claim over while handlers run", check: "Consume/HandsAClaimOverOnlyWhenItsDeliveriesAreFinished",
-			cfg: memory.Config{DrainTimeout: 1}, wrap: plain(func(b durable.Backend) durable.Backend { return b })},
+		{
+			name: "hands a claim over while handlers run", check: "Consume/HandsAClaimOverOnlyWhenItsDeliveriesAreFinished",
+			cfg: memory.Config{DrainTimeout: 1}, wrap: plain(func(b durable.Backend) durable.Backend { return b }),
+		},
 		{name: "accepts an ack of an old epoch", check: "Ack/OfALostClaimIsIgnored", wrap: lateAcks},
 		{name: "forgets the start of an idle group", check: "Consume/StoresTheStartBeforeTheFirstEvent", wrap: forgetStart},
 		{name: "acks are not stored", check: "Consume/WhatIsAckedDoesNotComeAgain", wrap: joins(dropAcks)},

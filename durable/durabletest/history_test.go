@@ -50,7 +50,8 @@ func TestHistoryJudgesWhatWasPromised(t *testing.T) {
 		},
 		"after a death": {
 			appended + "start A k 1;die A;start B k 1;finish B 1;start B k 2;finish B 2;start B j 3;finish B 3",
-			Promise{Ordered: true, Exclusive: true}, "",
+			Promise{Ordered: true, Exclusive: true},
+			"",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
