@@ -21,6 +21,8 @@ type Settings struct {
 	MaxLen          int64         `yaml:"max_len"`
 	MaxMessageBytes int           `yaml:"max_message_bytes"`
 	AppendTimeout   time.Duration `yaml:"append_timeout"`
+	ClaimIdle       time.Duration `yaml:"claim_idle"`
+	LeaseTTL        time.Duration `yaml:"lease_ttl"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -37,11 +39,13 @@ func (s Settings) Check() error {
 		settings.NotNegative("max_len", s.MaxLen),
 		settings.NotNegative("max_message_bytes", int64(s.MaxMessageBytes)),
 		settings.Duration("append_timeout", s.AppendTimeout),
+		settings.Duration("claim_idle", s.ClaimIdle),
+		settings.Duration("lease_ttl", s.LeaseTTL),
 	)
 }
 
 // Config is what Open takes. It reads the files that TLS names.
-func (s Settings) Config(_ *slog.Logger) (Config, error) {
+func (s Settings) Config(logger *slog.Logger) (Config, error) {
 	secure, err := s.TLS.Config()
 	if err != nil {
 		return Config{}, err
@@ -52,5 +56,6 @@ func (s Settings) Config(_ *slog.Logger) (Config, error) {
 			DialTimeout: s.DialTimeout, Timeout: s.Timeout, PoolSize: s.PoolSize,
 		},
 		MaxLen: s.MaxLen, MaxMessageBytes: s.MaxMessageBytes, AppendTimeout: s.AppendTimeout,
+		ClaimIdle: s.ClaimIdle, LeaseTTL: s.LeaseTTL, Logger: logger,
 	}, nil
 }
