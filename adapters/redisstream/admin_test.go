@@ -1,0 +1,131 @@
+package redisstream
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+func TestATopicOfSeveralPartitions(t *testing.T) {
+	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
+	b, stale := open(t, Config{Connection: Connection{Addr: addr}}), open(t, Config{Connection: Connection{Addr: addr}})
+	if n, err := stale.partitions(t.Context(), topic); err != nil || n != 1 {
+		t.Fatalf("got %d, %v, want 1", n, err)
+	}
+	spec := durable.TopicSpec{Name: topic, Partitions: 4}
+	if err := errors.Join(b.CreateTopic(t.Context(), spec), b.CreateTopic(t.Context(), spec)); err != nil {
+		t.Fatal(err)
+	}
+	spec.Partitions = 3
+	if err := b.CreateTopic(t.Context(), spec); !errors.Is(err, durable.ErrTopicExists) {
+		t.Errorf("other number: got %v, want ErrTopicExists", err)
+	}
+	ps, err := stale.Append(t.Context(), topic, events(20)...) // its cached number is out of date
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, _, err := parsePosition(ps[0], 4)
+	if err != nil || part != durable.Partition("k", 4) {
+		t.Errorf("position %s: partition %d, %v, want %d", ps[0], part, err, durable.Partition("k", 4))
+	}
+	plain := events(8)
+	for _, m := range plain {
+		delete(m.Metadata, durable.MetaPartitionKey)
+	}
+	if _, err := b.Append(t.Context(), topic, plain...); err != nil {
+		t.Fatal(err)
+	}
+	info, err := b.DescribeTopic(t.Context(), topic)
+	if err != nil || len(info.Partitions) != 4 {
+		t.Fatalf("got %v, %v, want 4 partitions", info, err)
+	}
+	for p, got := range info.Partitions {
+		want := int64(2)
+		if p == part {
+			want = 22
+		}
+		if got.Records != want || got.Oldest == "" || got.Newest == "" {
+			t.Errorf("partition %d: got %+v, want %d records", p, got, want)
+		}
+	}
+	if ids, err := replayed(t, b, topic, durable.Range{}); err != nil || len(ids) != 28 {
+		t.Errorf("replay: got %d records, %v, want 28", len(ids), err)
+	}
+	if err := b.DeleteTopic(t.Context(), topic); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.DescribeTopic(t.Context(), topic); !errors.Is(err, durable.ErrTopicNotFound) {
+		t.Errorf("deleted: got %v, want ErrTopicNotFound", err)
+	}
+	if err := b.DeleteTopic(t.Context(), topic); !errors.Is(err, durable.ErrTopicNotFound) {
+		t.Errorf("deleted twice: got %v, want ErrTopicNotFound", err)
+	}
+}
+
+func TestAStreamWithEntriesIsNotPartitioned(t *testing.T) {
+	b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
+	if _, err := b.Append(t.Context(), topic, event(1)); err != nil {
+		t.Fatal(err)
+	}
+	for want, spec := range map[error]durable.TopicSpec{
+		durable.ErrTopicExists: {Name: topic, Partitions: 2},
+		durable.ErrInvalid:     {Name: topic, Partitions: -1},
+		durable.ErrUnsupported: {Name: topic, MaxLen: 5},
+		nil:                    {Name: topic},
+	} {
+		if err := b.CreateTopic(t.Context(), spec); !errors.Is(err, want) {
+			t.Errorf("%+v: got %v, want %v", spec, err, want)
+		}
+	}
+}
+
+func TestPositionsAreReadStrictly(t *testing.T) {
+	for _, n := range []int{1, 4} {
+		p := position("1712-3", n-1, n)
+		if part, id, err := parsePosition(p, n); err != nil || part != n-1 || id != "1712-3" {
+			t.Errorf("%s: got %d, %s, %v", p, part, id, err)
+		}
+		for _, bad := range []durable.Position{"", "x", "1712", "4:1-0", "-1:1-0", "01:1-0", "1:1", "1:-0", "1-"} {
+			if _, _, err := parsePosition(bad, n); !errors.Is(err, durable.ErrInvalid) {
+				t.Errorf("%q of %d: got %v, want ErrInvalid", bad, n, err)
+			}
+		}
+	}
+}
+
+func TestLagCountsAndSaysUnknown(t *testing.T) {
+	b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
+	ps, err := b.Append(t.Context(), topic, events(10)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Lag(t.Context(), "g", topic); !errors.Is(err, durable.ErrInvalid) {
+		t.Errorf("no group: got %v, want ErrInvalid", err)
+	}
+	if err := b.control.XGroupCreate(t.Context(), topic, "g", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	read := &redis.XReadGroupArgs{Group: "g", Consumer: "c", Streams: []string{topic, ">"}, Count: 3}
+	if err := b.control.XReadGroup(t.Context(), read).Err(); err != nil {
+		t.Fatal(err)
+	}
+	want := durable.PartitionLag{Lag: 7, Pending: 3}
+	if got, err := b.Lag(t.Context(), "g", topic); err != nil || len(got) != 1 || got[0] != want {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	if err := b.control.XDel(t.Context(), topic, string(ps[6])).Err(); err != nil {
+		t.Fatal(err)
+	}
+	want.Lag = -1
+	if got, err := b.Lag(t.Context(), "g", topic); err != nil || len(got) != 1 || got[0] != want {
+		t.Errorf("after a deletion: got %v, %v, want %v", got, err, want)
+	}
+	if _, err := b.Lag(t.Context(), "g", topic+"x"); !errors.Is(err, durable.ErrTopicNotFound) || !strings.Contains(err.Error(), topic) {
+		t.Errorf("no topic: got %v, want ErrTopicNotFound", err)
+	}
+}

@@ -1,0 +1,120 @@
+package redisstream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+func TestAServerThatLosesEventsIsNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts testenv.RedisOptions
+		want string // "" for a server that is fine
+	}{
+		"fine":            {testenv.RedisOptions{}, ""},
+		"nothing written": {testenv.RedisOptions{AppendOnly: "no"}, "appendonly"},
+		"snapshots":       {testenv.RedisOptions{AppendOnly: "no", Settings: []string{"--save", "3600 1"}}, "snapshot"},
+		"eviction":        {testenv.RedisOptions{MaxMemoryPolicy: "allkeys-lru"}, "maxmemory-policy"},
+		"hidden":          {testenv.RedisOptions{Settings: []string{"--rename-command", "CONFIG", ""}}, "CONFIG GET"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log strings.Builder
+			cfg := Config{
+				Connection: Connection{Addr: testenv.StartRedis(t, c.opts).Addr()},
+				Logger:     slog.New(slog.NewTextHandler(&log, nil)),
+			}
+			b := open(t, cfg)
+			err := b.Health(t.Context())
+			if healthy := c.want == "" || name == "hidden"; healthy != (err == nil) || !healthy && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Health: got %v, want %q", err, c.want)
+			}
+			warned := strings.Contains(log.String(), "level=WARN") && strings.Contains(log.String(), c.want)
+			if warned != (c.want != "") || strings.Count(log.String(), "\n") > 1 {
+				t.Errorf("logged %q, want one warning with %q", log.String(), c.want)
+			}
+			cfg.Persistence = PersistenceRequire
+			strict, err := Open(t.Context(), cfg)
+			if err == nil {
+				_ = strict.Close(t.Context())
+			}
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), `"persistence"`) {
+				t.Errorf("require: got %v, want a refusal: %t", err, c.want != "")
+			}
+		})
+	}
+}
+
+func TestSettingsOfDurabilityAreChecked(t *testing.T) {
+	conn := Connection{Addr: testenv.Redis(t)}
+	for setting, cfg := range map[string]Config{
+		"persistence":  {Connection: conn, Persistence: "maybe"},
+		"min_replicas": {Connection: conn, MinReplicas: -1},
+	} {
+		if _, err := Open(context.Background(), cfg); err == nil || !strings.Contains(err.Error(), setting) {
+			t.Errorf("got %v, want an error that names %q", err, setting)
+		}
+	}
+}
+
+func TestTooFewReplicasLeaveUnknown(t *testing.T) {
+	master := testenv.StartRedis(t, testenv.RedisOptions{})
+	cfg := Config{Connection: Connection{Addr: master.Addr()}, MinReplicas: 1, AppendTimeout: 2 * time.Second}
+	b := open(t, cfg)
+	_, err := b.Append(t.Context(), "t", event(1))
+	var batch *durable.BatchError
+	if !errors.As(err, &batch) || batch.Outcomes[0].Status != durable.Unknown || !strings.Contains(err.Error(), "min_replicas") {
+		t.Fatalf("no replica: got %v, want an unknown outcome that names min_replicas", err)
+	}
+	testenv.StartRedis(t, testenv.RedisOptions{ReplicaOf: master})
+	for err != nil && t.Context().Err() == nil { // until the replica is in step
+		_, err = b.Append(t.Context(), "t", event(2))
+		if err != nil && !errors.Is(err, durable.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAFullServerStoresNothingAndServesAgain(t *testing.T) {
+	r := testenv.StartRedis(t, testenv.RedisOptions{})
+	b := open(t, Config{Connection: Connection{Addr: r.Addr()}})
+	if err := r.Client().ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Append(t.Context(), "t", events(2)...)
+	var batch *durable.BatchError
+	if !errors.As(err, &batch) || batch.Outcomes[1].Status != durable.NotSent || !errors.Is(err, durable.ErrUnavailable) {
+		t.Errorf("got %v, want not sent and ErrUnavailable", err)
+	}
+	if err := r.Client().ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Append(t.Context(), "t", events(2)...); err != nil {
+		t.Errorf("with memory again: got %v, want nil", err)
+	}
+}
+
+func TestAGapOfAKeyIsTold(t *testing.T) {
+	msgs := events(3)
+	msgs[1].Metadata.Set(durable.MetaPartitionKey, "other")
+	it := &item{}
+	for range msgs {
+		it.cmds = append(it.cmds, redis.NewStringCmd(t.Context()))
+	}
+	it.cmds[0].SetErr(errors.New("broken"))
+	_, err := results(&placement{topic: "t", n: 1}, msgs, it)
+	var batch *durable.BatchError
+	if !errors.As(err, &batch) {
+		t.Fatalf("got %v, want a BatchError", err)
+	}
+	if o := batch.Outcomes; o[0].Status != durable.Unknown || o[1].AfterGap || !o[2].AfterGap {
+		t.Errorf("got %+v, want a gap at the third message alone", o)
+	}
+}
