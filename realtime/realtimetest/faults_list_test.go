@@ -39,7 +39,6 @@ func notifyFaults() []fault {
 		{"drops the channel", "Subscribe/YieldsOnlyItsChannels", altering(func(s *realtime.Signal) bool { s.Notification.Channel = ""; return true })},
 		{"hides an overflow", "Gap/IsToldToASlowSubscriber", altering(func(s *realtime.Signal) bool { return s.Gap == realtime.GapNone })},
 		{"miscounts an overflow", "Gap/IsToldToASlowSubscriber", altering(func(s *realtime.Signal) bool { s.Missed /= 2; return true })},
-		{"hides a broken connection", "Gap/IsToldAfterABrokenConnection", altering(func(s *realtime.Signal) bool { return s.Gap == realtime.GapNone })},
 	}
 }
 

@@ -54,7 +54,6 @@ func TestEveryFaultIsCaughtByTheCheckOfItsPromise(t *testing.T) {
 			for i := range runs {
 				r := observe(t, c, Harness{
 					New:      func(testing.TB) realtime.Backend { return f.wrap(t, newMemory(t)) },
-					Break:    func(testing.TB) {}, // a bus that never breaks; a gap that is not told is the fault
 					Patience: 200 * time.Millisecond, Quiet: 20 * time.Millisecond,
 				})
 				if !r.Failed() {
