@@ -41,6 +41,7 @@ type stream struct {
 	held     map[string]struct{} // ids that were read and are not acknowledged
 	acks     []string            // ids to acknowledge
 	waitFrom string              // the reader's: the id after which to wait for new entries
+	busy     bool                // the reader's: the last read was full
 }
 
 // consumer is one member of a group.

@@ -105,8 +105,11 @@ func (c *consumer) handOver() {
 	defer close(c.left)
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
 	defer cancel()
+	if c.token != "" { // a fenced read that is cut off here takes nothing after the lease has ended
+		_ = c.blocking.Close()
+	}
 	c.work.Wait()
-	_ = c.blocking.Close() // closed already where the reader ran
+	_ = c.blocking.Close() // may be closed already
 	errs := []error{c.flush(ctx)}
 	unstarted := c.unstarted()
 	c.mu.Lock()

@@ -153,6 +153,13 @@ func (c *consumer) readShared(streams []active) error {
 func (c *consumer) readFenced(streams []active) error {
 	found := false
 	for _, a := range streams {
+		if a.busy {
+			if err := c.readBusy(a); err != nil && !c.refused(a, err) {
+				return err
+			}
+			found = true
+			continue
+		}
 		reply, err := c.run(readScript, c.blocking, a.stream, c.token, c.group.Name, c.group.Member, readCount).Slice()
 		if err != nil {
 			if c.refused(a, err) {
@@ -172,6 +179,7 @@ func (c *consumer) readFenced(streams []active) error {
 			return err
 		}
 		found = true
+		a.busy = len(es) == readCount
 		c.push(a, es)
 	}
 	if found {
