@@ -31,11 +31,18 @@ func (c *call) topics() []string {
 	return out
 }
 
-// check refuses the call before anything is stored.
+// check refuses the call before anything is stored: for its topics and sizes, because the events made the rest.
 func (c *call) check(maxBytes int) error {
-	for i := range c.msgs {
-		if err := durable.CheckAppend(c.receipts[i].Topic, maxBytes, c.msgs[i:i+1]); err != nil {
-			return fmt.Errorf("event %d: %w", i, outcomesOf(err, 1)[0].Err)
+	checked := ""
+	for i, msg := range c.msgs {
+		if topic := c.receipts[i].Topic; i == 0 || topic != checked {
+			if err := durable.CheckTopic(topic); err != nil {
+				return fmt.Errorf("event %d: %w", i, err)
+			}
+			checked = topic
+		}
+		if err := durable.CheckSize(durable.Size(msg), maxBytes); err != nil {
+			return fmt.Errorf("event %d: %w", i, err)
 		}
 	}
 	return nil

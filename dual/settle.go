@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/dualstream/dualstream/durable"
 )
@@ -92,10 +93,14 @@ func settingsOf(section *node, settings any) (any, error) {
 	return nil, invalid(section, err)
 }
 
-// place is the node of a setting, or one that stands for it where the file does not name it.
-func place(section *node, key string) *node {
-	if n := section.get(key); n != nil {
-		return n
+// place is the node of a setting, a path below section, or one that stands for it where the file does not name it.
+func place(section *node, path string) *node {
+	at, line := section, section.line
+	for key := range strings.SplitSeq(path, ".") {
+		if at = at.get(key); at == nil {
+			return &node{file: section.file, line: line, path: join(section.path, path)}
+		}
+		line = at.line
 	}
-	return &node{file: section.file, line: section.line, path: join(section.path, key)}
+	return at
 }

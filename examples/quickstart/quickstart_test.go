@@ -114,8 +114,8 @@ func (w *trigger) Write(p []byte) (int, error) {
 // killMidway runs the quickstart, and interrupt once the live listener got 1000 notifications.
 func killMidway(t *testing.T, config string, interrupt func()) {
 	t.Helper()
-	const events = 20_000
-	s, err := parse([]string{"-config", config, "-events", "20000", "-timeout", "3m"}, os.Stderr)
+	const events = 10_000
+	s, err := parse([]string{"-config", config, "-events", "10000", "-timeout", "3m"}, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
