@@ -120,3 +120,25 @@ func TestAQuietConnectionThatAnswersStays(t *testing.T) {
 	notify(t, b, channel, "1")
 	want(t, s, "1")
 }
+
+func TestARefusedChannelIsAnErrorAndTheOthersGoOn(t *testing.T) {
+	server := testenv.StartRedis(t, testenv.RedisOptions{})
+	b := open(t, server.Addr())
+	err := server.Client().Do(soon(t), "acl", "setuser", "default", "resetchannels", "&allowed").Err()
+	if err != nil {
+		t.Fatalf("acl: %v", err)
+	}
+	if _, err := b.Subscribe(soon(t), "refused"); !errors.Is(err, realtime.ErrUnavailable) {
+		t.Errorf("Subscribe: got %v, want ErrUnavailable", err)
+	}
+	s := subscribe(t, b, "allowed")
+	if err := s.Add(soon(t), "refused"); !errors.Is(err, realtime.ErrUnavailable) {
+		t.Errorf("Add: got %v, want ErrUnavailable", err)
+	}
+	wantGap(t, s, realtime.GapReconnect)
+	notify(t, b, "allowed", "1")
+	want(t, s, "1")
+	if err := b.Notify(soon(t), realtime.Notification{Channel: "refused", ID: "1"}); !errors.Is(err, realtime.ErrUnavailable) {
+		t.Errorf("Notify: got %v, want ErrUnavailable", err)
+	}
+}
