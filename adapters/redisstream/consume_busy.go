@@ -17,7 +17,7 @@ func (fencedError) Error() string { return errFenced }
 // more than the further round trips of a large read.
 func (c *consumer) readBusy(a active) error {
 	ctx := context.Background()
-	var read *redis.Cmd
+	var read *redis.RawCmd
 	err := c.blocking.Watch(ctx, func(tx *redis.Tx) error {
 		owner, err := tx.Get(ctx, a.lease).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
@@ -27,8 +27,8 @@ func (c *consumer) readBusy(a active) error {
 			return fencedError{}
 		}
 		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			read = p.Do(ctx, "xreadgroup", "group", c.group.Name, c.group.Member, "count", readCount, "streams", a.key, ">")
-			return nil
+			read = redis.NewRawCmd(ctx, "xreadgroup", "group", c.group.Name, c.group.Member, "count", readCount, "streams", a.key, ">")
+			return p.Process(ctx, read)
 		})
 		return err
 	}, a.lease)
@@ -41,7 +41,7 @@ func (c *consumer) readBusy(a active) error {
 	case err != nil:
 		return err
 	}
-	byKey, err := parseStreams(read.Val())
+	byKey, err := c.b.rawStreams(read.Val())
 	if err != nil {
 		return err
 	}

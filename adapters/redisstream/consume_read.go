@@ -132,14 +132,14 @@ func (c *consumer) readShared(streams []active) error {
 	for range streams {
 		args = append(args, ">")
 	}
-	reply, err := c.blocking.Do(context.Background(), args...).Result()
+	raw, err := c.blocking.DoRaw(context.Background(), args...).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	byKey, err := parseStreams(reply)
+	byKey, err := c.b.rawStreams(raw)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ type entry struct {
 	id      string
 	fields  []any // names and values in turn, all texts
 	attempt int
+	msg     *message.Message // where it is decoded already
 }
 
 // parseEntries reads the reply of a command that gives entries. Entries that were deleted are left out.
@@ -38,34 +39,14 @@ func parseEntries(reply any, attempt int) ([]entry, error) {
 	return out, nil
 }
 
-// parseStreams reads the reply of XREADGROUP: the entries by stream.
-func parseStreams(reply any) (map[string][]entry, error) {
-	rows, ok := reply.([]any)
-	if !ok && reply != nil {
-		return nil, fmt.Errorf("redisstream: a reply of type %T where streams were expected", reply)
-	}
-	out := make(map[string][]entry, len(rows))
-	for _, r := range rows {
-		pair, ok := r.([]any)
-		if !ok || len(pair) != 2 {
-			continue
-		}
-		key, _ := pair[0].(string)
-		es, err := parseEntries(pair[1], 1)
-		if err != nil {
-			return nil, err
-		}
-		out[key] = es
-	}
-	return out, nil
-}
-
 // delivery is e as a delivery of s. One that cannot be decoded has a DecodeErr and its fields as a JSON object.
 func (c *consumer) delivery(s *stream, claim *durable.Claim, e entry) durable.Delivery {
 	d := durable.Delivery{
 		Topic: s.topic, Position: position(e.id, s.partition, s.of), Claim: claim, Attempt: e.attempt, StoredAt: storedAt(e.id),
 	}
-	d.Message, d.DecodeErr = c.b.unmarshal(e.fields)
+	if d.Message = e.msg; d.Message == nil {
+		d.Message, d.DecodeErr = c.b.unmarshal(e.fields)
+	}
 	if d.DecodeErr != nil {
 		d.Message = message.NewMessage(e.id, rawFields(e.fields))
 	}
