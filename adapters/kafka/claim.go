@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -62,16 +63,22 @@ func (c *consumer) Setup(session sarama.ConsumerGroupSession) error {
 func (c *consumer) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 
 // ConsumeClaim implements sarama.ConsumerGroupHandler. It returns when nothing of the claim is being handled any
-// more: returning earlier would run handlers twice.
+// more, because returning earlier would run handlers twice, and sarama has closed the claim.
 func (c *consumer) ConsumeClaim(session sarama.ConsumerGroupSession, src sarama.ConsumerGroupClaim) error {
 	h := newHeld(c, session, src.Topic(), src.Partition())
 	c.mu.Lock()
 	c.held = append(c.held, h)
 	c.byClaim[h.claim] = h
+	if c.assignment != nil && !slices.Contains(c.assignment[src.Topic()], src.Partition()) {
+		c.beginDrain(h) // it was moved while it started
+	}
 	c.mu.Unlock()
 	c.pump(h, src)
 	c.drain(h)
 	c.finish(h)
+	for range src.Messages() {
+		// a return before sarama closes the claim would end the session, and with it the member's other claims
+	}
 	return nil
 }
 
@@ -145,15 +152,23 @@ func (c *consumer) drain(h *held) {
 	c.mu.Lock()
 	c.beginDrain(h)
 	c.mu.Unlock()
-	if lostCause(context.Cause(h.session.Context())) != nil {
-		return
-	}
 	timer := time.NewTimer(c.b.cfg.RebalanceTimeout * 3 / 4)
 	defer timer.Stop()
-	select {
-	case <-h.idle:
-	case <-timer.C:
-	case <-c.force:
+	ended := h.session.Context().Done()
+	for {
+		select {
+		case <-h.idle:
+			return
+		case <-timer.C:
+			return
+		case <-c.force:
+			return
+		case <-ended:
+			if lostCause(context.Cause(h.session.Context())) != nil {
+				return
+			}
+			ended = nil // an orderly end waits for the handlers
+		}
 	}
 }
 
@@ -207,17 +222,15 @@ func lostCause(cause error) error {
 
 // assigned drains the claims that are not in the member's new assignment. sarama calls it before it revokes them.
 func (c *consumer) assigned(topics map[string][]int32) {
-	keep := map[string]map[int32]bool{}
+	assignment := map[string][]int32{}
 	for topic, ps := range topics {
-		keep[topic] = map[int32]bool{}
-		for _, p := range ps {
-			keep[topic][p] = true
-		}
+		assignment[topic] = slices.Clone(ps) // sarama sorts its own
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.assignment = assignment
 	for _, h := range c.held {
-		if !keep[h.claim.Topic()][int32(h.claim.Partition())] {
+		if !slices.Contains(assignment[h.claim.Topic()], int32(h.claim.Partition())) {
 			c.beginDrain(h)
 		}
 	}

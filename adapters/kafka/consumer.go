@@ -31,20 +31,21 @@ type consumer struct {
 	ready   chan struct{} // one pending wake-up of Fetch
 	late    atomic.Int64  // acks under claims that were lost
 
-	mu       sync.Mutex // never held over I/O
-	topics   []string
-	rejoin   context.CancelFunc // ends the current session, to join with other topics
-	pending  offsets            // starts to commit once joined
-	held     []*held
-	byClaim  map[*durable.Claim]*held
-	turn     int   // whose claim is first at the next Fetch
-	fatal    error // what Fetch returns from now on
-	trouble  error // transient, returned by Fetch once
-	troubled bool  // trouble was logged and is not over
-	closed   bool
-	shut     sync.Once
-	finished chan struct{}
-	shutErr  error
+	mu         sync.Mutex // never held over I/O
+	topics     []string
+	rejoin     context.CancelFunc // ends the current session, to join with other topics
+	pending    offsets            // starts to commit once joined
+	held       []*held
+	assignment map[string][]int32 // partitions by topic, as the newest rebalance gave them; nil: not told
+	byClaim    map[*durable.Claim]*held
+	turn       int   // whose claim is first at the next Fetch
+	fatal      error // what Fetch returns from now on
+	trouble    error // transient, returned by Fetch once
+	troubled   bool  // trouble was logged and is not over
+	closed     bool
+	shut       sync.Once
+	finished   chan struct{}
+	shutErr    error
 }
 
 // Consume implements durable.Backend.
