@@ -76,15 +76,19 @@ func CheckAppend(topic string, maxBytes int, msgs []*message.Message) error {
 		if maxBytes <= 0 {
 			continue
 		}
-		if n := Size(m); n > maxBytes {
-			return FailInvalid(topic, len(msgs), i, tooLarge(n, maxBytes))
+		if err := CheckSize(Size(m), maxBytes); err != nil {
+			return FailInvalid(topic, len(msgs), i, err)
 		}
 	}
 	return nil
 }
 
-func tooLarge(n, most int) error {
-	return &sizeError{size: n, most: most}
+// CheckSize returns an error that matches ErrTooLarge where size exceeds maxBytes, 0 for no bound.
+func CheckSize(size, maxBytes int) error {
+	if maxBytes > 0 && size > maxBytes {
+		return &sizeError{size: size, most: maxBytes}
+	}
+	return nil
 }
 
 // sizeError tells the size and the bound of a message that is too large. It matches ErrTooLarge.
