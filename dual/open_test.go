@@ -60,11 +60,13 @@ func openText(t *testing.T, text string) (*dual.Stack, error) {
 func TestAnErrorOfOpenNamesTheSetting(t *testing.T) {
 	free, silent, redis := nobody(t), mute(t), testenv.Redis(t)
 	locked := testenv.StartRedis(t, testenv.RedisOptions{Password: "right"}).Addr()
+	lossy := testenv.StartRedis(t, testenv.RedisOptions{AppendOnly: "no"}).Addr()
 	for _, c := range []struct{ name, text, path string }{
 		{"redis is away", "durable:\n  backend: redisstream\n  redisstream:\n    addr: ADDR\n", "durable.redisstream.addr"},
 		{"redis is mute", "durable:\n  backend: redisstream\n  redisstream:\n    addr: MUTE\n", "durable.redisstream.addr"},
 		{"no password", "durable:\n  backend: redisstream\n  redisstream: { addr: LOCKED }\n", "durable.redisstream.password"},
 		{"wrong password", "durable:\n  backend: redisstream\n  redisstream:\n    addr: LOCKED\n    password: hunter2\n", "durable.redisstream.password"},
+		{"redis forgets", "durable:\n  backend: redisstream\n  redisstream:\n    addr: LOSSY\n    persistence: require\n", "durable.redisstream.persistence"},
 		{"kafka is away", "durable:\n  backend: kafka\n  kafka:\n    brokers: ADDR\n", "durable.kafka.brokers"},
 		{"no bus", memoryLine + "realtime:\n  backend: redispubsub\n  redispubsub: { addr: ADDR }\n", "realtime.redispubsub.addr"},
 		{"wrong password of the bus", memoryLine + "realtime:\n  backend: redispubsub\n  redispubsub:\n    addr: LOCKED\n    password: hunter2\n", "realtime.redispubsub.password"},
@@ -72,7 +74,7 @@ func TestAnErrorOfOpenNamesTheSetting(t *testing.T) {
 		{"no certificate", memoryLine + "realtime:\n  backend: redispubsub\n  redispubsub: { addr: REDIS, tls: { enabled: true, ca_file: none.pem } }\n", "realtime.redispubsub.tls.ca_file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := openText(t, strings.NewReplacer("ADDR", free, "MUTE", silent, "LOCKED", locked, "REDIS", redis).Replace(c.text))
+			_, err := openText(t, strings.NewReplacer("ADDR", free, "MUTE", silent, "LOCKED", locked, "LOSSY", lossy, "REDIS", redis).Replace(c.text))
 			var bad *dual.ConfigError
 			if !errors.As(err, &bad) {
 				t.Fatalf("got %v, want a ConfigError", err)

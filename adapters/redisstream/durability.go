@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/dualstream/dualstream/adapters/internal/settings"
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -52,7 +53,7 @@ func (b *Backend) checkDurability(ctx context.Context) error {
 	}
 	text := strings.Join(risks, "; ")
 	if b.cfg.Persistence == PersistenceRequire {
-		return fmt.Errorf("redisstream: setting \"persistence\" is \"require\": %s", text)
+		return &settings.Blamed{Setting: "persistence", Err: fmt.Errorf("redisstream: setting \"persistence\" is \"require\": %s", text)}
 	}
 	b.logger().Warn("redisstream: acknowledged events may be lost", "addr", b.cfg.Addr, "reason", text)
 	return nil

@@ -23,12 +23,17 @@ type Settings struct {
 	AppendTimeout   time.Duration `yaml:"append_timeout"`
 	ClaimIdle       time.Duration `yaml:"claim_idle"`
 	LeaseTTL        time.Duration `yaml:"lease_ttl"`
+	Persistence     string        `yaml:"persistence"`
+	MinReplicas     int           `yaml:"min_replicas"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
 func (s Settings) Check() error {
 	if s.Username != "" && s.Password == "" {
 		return durable.Invalid("password", "", "set it: username is set")
+	}
+	if p := s.Persistence; p != "" && p != PersistenceWarn && p != PersistenceRequire {
+		return durable.Invalid("persistence", p, "write warn or require")
 	}
 	return settings.First(
 		settings.Address("addr", s.Addr),
@@ -41,6 +46,7 @@ func (s Settings) Check() error {
 		settings.Duration("append_timeout", s.AppendTimeout),
 		settings.Duration("claim_idle", s.ClaimIdle),
 		settings.Duration("lease_ttl", s.LeaseTTL),
+		settings.NotNegative("min_replicas", int64(s.MinReplicas)),
 	)
 }
 
@@ -56,6 +62,6 @@ func (s Settings) Config(logger *slog.Logger) (Config, error) {
 			DialTimeout: s.DialTimeout, Timeout: s.Timeout, PoolSize: s.PoolSize,
 		},
 		MaxLen: s.MaxLen, MaxMessageBytes: s.MaxMessageBytes, AppendTimeout: s.AppendTimeout,
-		ClaimIdle: s.ClaimIdle, LeaseTTL: s.LeaseTTL, Logger: logger,
+		ClaimIdle: s.ClaimIdle, LeaseTTL: s.LeaseTTL, Persistence: s.Persistence, MinReplicas: s.MinReplicas, Logger: logger,
 	}, nil
 }
