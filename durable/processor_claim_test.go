@@ -123,7 +123,8 @@ func TestShutdownLetsHandlersFinishAndAcknowledges(t *testing.T) {
 		time.Sleep(time.Second)
 		wantNil(t, "Process", p.end())
 		wantList(t, "released", f.releasedPositions(), []string{"2"})
-		wantList(t, "acked", f.ackedPositions(), []string{"1"})
+		acked := f.ackedPositions() // in one batch or in two
+		wantList(t, "last acked", acked[max(0, len(acked)-1):], []string{"1"})
 		if !f.closed {
 			t.Error("the consumer was not closed")
 		}
