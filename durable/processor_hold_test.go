@@ -24,10 +24,11 @@ func TestRetryDoesNotKeepItsBatch(t *testing.T) {
 			return nil
 		}
 		claim := NewClaim(t.Context(), "t", 0, 1)
-		ds := deliveries(claim, 1, "a", "b", "c")
-		other := weak.Make(ds[1].Message)
-		f.feed <- ds
-		ds = nil
+		other := func() weak.Pointer[message.Message] { // keeps nothing else of the batch
+			ds := deliveries(claim, 1, "a", "b", "c")
+			f.feed <- ds
+			return weak.Make(ds[1].Message)
+		}()
 		p := start(f, h, ProcessOptions{})
 		time.Sleep(time.Minute)
 		f.feed <- deliveries(claim, 4, "d") // takes the place of the first batch in the fake

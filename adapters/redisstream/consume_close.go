@@ -83,7 +83,7 @@ func (c *consumer) acked(a active, ids []string) {
 	for _, id := range ids {
 		delete(a.held, id)
 	}
-	a.stream.acks = a.stream.acks[len(ids):]
+	a.acks = a.acks[len(ids):]
 }
 
 // Close implements durable.Consumer.

@@ -151,7 +151,10 @@ func TestAReplayStopsWithItsCaller(t *testing.T) {
 	if _, err := b.Append(t.Context(), topic, events(3)...); err != nil {
 		t.Fatal(err)
 	}
-	for range b.Replay(t.Context(), topic, durable.Range{Follow: true}) {
+	for _, err := range b.Replay(t.Context(), topic, durable.Range{Follow: true}) {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	if err := b.Close(t.Context()); err != nil {
