@@ -16,7 +16,7 @@ const topicPause = 20 * time.Millisecond // between looks at a topic that is bei
 
 // ask runs do, which takes no context, as a call in flight.
 func (b *Backend) ask(ctx context.Context, do func() error) error {
-	if err := b.enter(); err != nil {
+	if err := b.enter(&b.calls); err != nil {
 		return err
 	}
 	ended := make(chan error, 1) // do may end when nobody waits any more

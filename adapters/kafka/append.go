@@ -14,7 +14,7 @@ import (
 
 // Append implements durable.Backend. It also ends after Config.AppendTimeout.
 func (b *Backend) Append(ctx context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
-	if err := b.enter(); err != nil {
+	if err := b.enter(&b.calls); err != nil {
 		return make([]durable.Position, len(msgs)), failed(durable.FailAll(topic, len(msgs), durable.NotSent, err))
 	}
 	defer b.calls.Done()
@@ -118,10 +118,15 @@ func (b *Backend) await(ctx context.Context, c *call) error {
 func (c *call) result(topic string, msgs []*message.Message, at []durable.Position, sent int, early error) ([]durable.Position, error) {
 	buf := make([]byte, 0, 12*len(msgs))
 	ends := make([]int, len(msgs))
+	finished := make([]bool, len(msgs)) // read once: records may finish meanwhile
 	good := 0
 	for i := range c.slots {
-		if s := &c.slots[i]; s.state.Load() && s.err == nil {
-			buf = appendPosition(buf, s.partition, s.offset)
+		s := &c.slots[i]
+		finished[i] = s.state.Load()
+		if finished[i] && s.err == nil {
+			if s.offset >= 0 { // of a duplicate the broker does not tell it
+				buf = appendPosition(buf, s.partition, s.offset)
+			}
 			good++
 		}
 		ends[i] = len(buf)
@@ -137,7 +142,7 @@ func (c *call) result(topic string, msgs []*message.Message, at []durable.Positi
 	out := make([]durable.Outcome, 0, len(msgs))
 	lost := map[string]bool{} // keys of which a message is missing
 	for i := range c.slots {
-		o := c.outcome(i, sent, early)
+		o := c.outcome(i, finished[i], sent, early)
 		if key := durable.Key(msgs[i]); key != "" {
 			o.AfterGap = o.Status == durable.Stored && lost[key]
 			lost[key] = lost[key] || o.Status != durable.Stored
@@ -147,12 +152,12 @@ func (c *call) result(topic string, msgs []*message.Message, at []durable.Positi
 	return at, failed(&durable.BatchError{Topic: topic, Outcomes: out})
 }
 
-func (c *call) outcome(i, sent int, early error) durable.Outcome {
+func (c *call) outcome(i int, finished bool, sent int, early error) durable.Outcome {
 	s := &c.slots[i]
 	if i >= sent {
 		return durable.Outcome{Status: durable.NotSent, Err: early}
 	}
-	if !s.state.Load() {
+	if !finished {
 		return durable.Outcome{Status: durable.Unknown, Err: early}
 	}
 	if s.err == nil {

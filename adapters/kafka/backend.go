@@ -24,11 +24,11 @@ type Backend struct {
 	end       context.CancelCauseFunc
 	reads     context.Context // of Replay; ends when Close begins
 	stopReads context.CancelFunc
-	wg        sync.WaitGroup // goroutines that the backend owns
+	wg        sync.WaitGroup // goroutines that the backend owns, and calls of Replay and Consume
 
 	mu        sync.Mutex
 	closed    bool
-	calls     sync.WaitGroup // calls in flight; added to under mu while closed is false
+	calls     sync.WaitGroup // calls that use the producers or the client; they all select on life
 	consumers map[*consumer]struct{}
 	topics    sync.Map // names known to exist, string to struct{}
 	closing   sync.Once
@@ -106,19 +106,20 @@ func (b *Backend) Capabilities() durable.Capabilities {
 	}
 }
 
-// enter counts a call in flight; leave it with b.calls.Done.
-func (b *Backend) enter() error {
+// enter counts a call in wg, which is b.calls or b.wg; leave it with wg.Done. Nothing enters once closed is set.
+func (b *Backend) enter(wg *sync.WaitGroup) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return durable.ErrClosed
 	}
-	b.calls.Add(1)
+	wg.Add(1)
 	return nil
 }
 
-// Close implements durable.Backend. Against a broker that does not answer, connections may stay open after ctx until
-// their read timeout, which is Config.AppendTimeout and a second.
+// Close implements durable.Backend. It waits for loops over Replay, so in the body of one it returns at the end of ctx.
+// Against a broker that does not answer, connections may stay open after ctx until their read timeout, which is
+// Config.AppendTimeout and a second.
 func (b *Backend) Close(ctx context.Context) error {
 	b.closing.Do(func() {
 		b.mu.Lock()
@@ -149,11 +150,11 @@ func (b *Backend) shut(ctx context.Context, open []*consumer) error {
 		errs = append(errs, fmt.Errorf("kafka: close: calls were in flight: %w", ctx.Err()))
 	}
 	b.end(durable.ErrClosed)
-	b.calls.Wait() // every call selects on b.life
+	b.calls.Wait() // the producers may close only now; every such call selects on b.life
 	errs = append(errs, b.single.close(ctx), b.batch.close(ctx))
 	errs = append(errs, within(ctx, b.client.Close))
 	if !waitFor(ctx, &b.wg) {
-		errs = append(errs, fmt.Errorf("kafka: close: %w", ctx.Err()))
+		errs = append(errs, fmt.Errorf("kafka: close: not everything has ended: %w", ctx.Err()))
 	}
 	return errors.Join(errs...)
 }

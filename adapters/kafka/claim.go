@@ -44,6 +44,7 @@ func newHeld(c *consumer, session sarama.ConsumerGroupSession, topic string, par
 
 // Setup implements sarama.ConsumerGroupHandler: it commits the starts that could not be committed from outside.
 func (c *consumer) Setup(session sarama.ConsumerGroupSession) error {
+	c.recovered()
 	c.mu.Lock()
 	pending := c.pending
 	c.pending = nil

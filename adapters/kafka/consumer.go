@@ -50,10 +50,10 @@ type consumer struct {
 
 // Consume implements durable.Backend.
 func (b *Backend) Consume(ctx context.Context, g durable.Group) (durable.Consumer, error) {
-	if err := b.enter(); err != nil {
+	if err := b.enter(&b.wg); err != nil {
 		return nil, fmt.Errorf("kafka: consume: %w", err)
 	}
-	defer b.calls.Done()
+	defer b.wg.Done()
 	if err := durable.CheckGroup(g); err != nil {
 		return nil, fmt.Errorf("kafka: consume: %w", err)
 	}
@@ -84,19 +84,27 @@ func (c *consumer) open(ctx context.Context) error {
 			return err
 		}
 	case <-ctx.Done():
-		c.b.wg.Go(func() {
-			if <-made == nil {
-				_ = c.members.Close()
-				_ = c.client.Close()
-			}
-		})
+		c.abandon(made)
 		return context.Cause(ctx)
+	case <-c.b.life.Done():
+		c.abandon(made)
+		return durable.ErrClosed
 	}
 	c.claims, c.lose = context.WithCancelCause(context.Background())
 	c.life, c.leave = context.WithCancel(context.Background())
 	c.wg.Go(c.run)
 	c.wg.Go(c.watch)
 	return nil
+}
+
+// abandon closes what connect makes after its caller left.
+func (c *consumer) abandon(made <-chan error) {
+	c.b.wg.Go(func() {
+		if <-made == nil {
+			_ = c.members.Close()
+			_ = c.client.Close()
+		}
+	})
 }
 
 // connect opens the client, stores the starts and makes the member.
@@ -123,13 +131,6 @@ func (c *consumer) connect(ctx context.Context, cfg *sarama.Config) (err error) 
 		return errors.Join(err, c.client.Close())
 	}
 	return nil
-}
-
-func translateStart(err error) error {
-	if errors.Is(err, durable.ErrInvalid) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return translate(err)
 }
 
 func (c *consumer) jumped(topic string, partition int32, from, to int64) {
@@ -173,14 +174,20 @@ func (c *consumer) watch() {
 	}
 }
 
-// report makes Fetch return err: for good where the position is no longer stored.
+// report makes Fetch return err: for good where the position is no longer stored and the group is to fail then.
 func (c *consumer) report(err error) {
 	if c.life.Err() != nil || errors.Is(err, context.Canceled) {
 		return
 	}
+	expired := errors.Is(err, sarama.ErrOffsetOutOfRange)
+	if expired && c.group.OnExpired == durable.ExpiredOldest {
+		c.b.cfg.Logger.Warn("kafka: position is no longer stored, joining again to go on at the oldest record",
+			"group", c.group.Name, "error", err)
+		return
+	}
 	c.mu.Lock()
 	first := !c.troubled
-	if errors.Is(err, sarama.ErrOffsetOutOfRange) && c.group.OnExpired == durable.ExpiredFail {
+	if expired {
 		c.fatal = fmt.Errorf("kafka: group %q: %w", c.group.Name, translate(err))
 		c.rejoin()
 	}

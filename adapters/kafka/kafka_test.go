@@ -220,3 +220,30 @@ func TestAMissingTopicIsErrTopicNotFound(t *testing.T) {
 		}
 	}
 }
+
+func TestCloseInAReplayLoopEndsTheLoop(t *testing.T) {
+	b, err := Open(t.Context(), Config{Brokers: testenv.Kafka(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic := newTopic(t, b, 1)
+	mustAppend(t, b, topic, events(10, oneKey)...)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	n, last := 0, error(nil)
+	for _, last = range b.Replay(t.Context(), topic, durable.Range{Follow: true}) {
+		if n++; n > 1 {
+			continue
+		}
+		if last != nil {
+			t.Fatal(last)
+		}
+		if err := b.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("close: got %v, want the end of its context", err)
+		}
+	}
+	if n != 2 || !errors.Is(last, durable.ErrClosed) {
+		t.Errorf("after %d rounds the loop ended with %v, want ErrClosed in the second", n, last)
+	}
+	b.wg.Wait()
+}

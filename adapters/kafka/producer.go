@@ -95,6 +95,7 @@ func newCall(records []sarama.ProducerMessage) *call {
 	for i := range records {
 		c.slots[i].call = c
 		records[i].Metadata = &c.slots[i]
+		records[i].Offset = -1 // stays where the broker answers that the record is a duplicate
 	}
 	return c
 }

@@ -17,7 +17,7 @@ import (
 const (
 	followWait    = 250 * time.Millisecond // how long a broker may hold a fetch at the head
 	fetchBytes    = 1 << 20                // of one partition in one response
-	replayRetries = 20                     // in a row without a record
+	replayRetries = 20                     // in a row without a successful fetch
 	replayPause   = 200 * time.Millisecond
 )
 
@@ -42,12 +42,14 @@ type replay struct {
 	wg     sync.WaitGroup // readers
 }
 
-// chunk is what a reader delivers. With end it is its last: left are its unfinished partitions, err the reason.
+// chunk is what a reader delivers. With end it is its last: left are its unfinished partitions, err the reason, and
+// fetched tells that a fetch before it succeeded.
 type chunk struct {
-	recs []durable.Record
-	end  bool
-	left []*part
-	err  error
+	recs    []durable.Record
+	end     bool
+	left    []*part
+	err     error
+	fetched bool
 }
 
 // Replay implements durable.Backend. It yields committed records only and ends at the last stable offset.
@@ -61,10 +63,10 @@ func (b *Backend) Replay(ctx context.Context, topic string, r durable.Range) ite
 }
 
 func (b *Backend) replay(ctx context.Context, topic string, r durable.Range, yield func(durable.Record, error) bool) error {
-	if err := b.enter(); err != nil {
+	if err := b.enter(&b.wg); err != nil { // not in calls: the caller's loop body may run for ever, or call Close
 		return err
 	}
-	defer b.calls.Done()
+	defer b.wg.Done()
 	if err := durable.CheckTopic(topic); err != nil {
 		return err
 	}
@@ -216,8 +218,13 @@ func (s *replay) run(ctx context.Context, follow bool, yield func(durable.Record
 		}
 		var c chunk
 		if readers > 0 {
+			var again <-chan time.Time
+			if len(todo) > 0 {
+				again = time.After(replayPause) // the readers may be idle
+			}
 			select {
 			case c = <-s.out:
+			case <-again:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -226,6 +233,12 @@ func (s *replay) run(ctx context.Context, follow bool, yield func(durable.Record
 			if !yield(rec, nil) {
 				return nil
 			}
+			if s.b.reads.Err() != nil {
+				return durable.ErrClosed
+			}
+			retries = 0
+		}
+		if c.fetched {
 			retries = 0
 		}
 		if c.end {

@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -19,6 +21,7 @@ const (
 
 // read fetches from one leader until its partitions are done, an error or the end of ctx.
 func (s *replay) read(ctx context.Context, follow bool, leader *sarama.Broker, parts []*part) {
+	fetched := false
 	for ctx.Err() == nil {
 		req := &sarama.FetchRequest{
 			Version: fetchVersion, MinBytes: 1, MaxBytes: responseBytes,
@@ -47,9 +50,10 @@ func (s *replay) read(ctx context.Context, follow bool, leader *sarama.Broker, p
 			recs, err = s.digest(resp, parts)
 		}
 		if err != nil {
-			s.deliver(ctx, chunk{recs: recs, end: true, left: parts, err: err})
+			s.deliver(ctx, chunk{recs: recs, end: true, left: parts, err: err, fetched: fetched})
 			return
 		}
+		fetched = true
 		if len(recs) > 0 && !s.deliver(ctx, chunk{recs: recs}) {
 			return
 		}
@@ -93,7 +97,10 @@ func (s *replay) digest(resp *sarama.FetchResponse, parts []*part) ([]durable.Re
 // transaction is listed as aborted is skipped until the transaction's marker.
 func (s *replay) records(p *part, block *sarama.FetchResponseBlock) ([]durable.Record, error) {
 	var out []durable.Record
-	aborted, ahead := map[int64]bool{}, block.AbortedTransactions
+	aborted, ahead := map[int64]bool{}, slices.Clone(block.AbortedTransactions)
+	slices.SortFunc(ahead, func(x, y *sarama.AbortedTransaction) int { // nothing promises an order
+		return cmp.Compare(x.FirstOffset, y.FirstOffset)
+	})
 	start := p.next
 	for _, set := range block.RecordsSet {
 		batch := set.RecordBatch

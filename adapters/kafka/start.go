@@ -113,6 +113,13 @@ func (s *starter) check(topic string, partition int32, offset int64) error {
 	return expired(topic, partition, offset, oldest, newest)
 }
 
+func translateStart(err error) error {
+	if errors.Is(err, durable.ErrInvalid) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return translate(err)
+}
+
 func expired(topic string, partition int32, offset, oldest, newest int64) error {
 	return fmt.Errorf("offset %d of %s/%d is outside %d to %d: %w", offset, topic, partition, oldest, newest, durable.ErrPositionExpired)
 }
