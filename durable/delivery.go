@@ -21,6 +21,8 @@ type Delivery struct {
 	Topic string
 	// Position is where it is stored.
 	Position Position
+	// Group is the group's name in what DeliveryOf and ProcessOptions.Undecodable give; backends leave it empty.
+	Group string
 	// Claim is the ownership under which it was fetched; never nil.
 	Claim *Claim
 	// Key orders: deliveries with one key are handled one after the other. "" has no order.

@@ -10,26 +10,26 @@ import (
 )
 
 // HandleEvent makes a handler of messages from a handler of events. The ctx that h gets is the message's; see
-// Process. A message that is not an event is an *InvalidError of the handler.
+// Process. A message that is not an event is an error of the handler that matches ErrUndecodable.
 func HandleEvent(h func(ctx context.Context, e Event) error) message.NoPublishHandlerFunc {
 	return func(msg *message.Message) error {
 		e, err := EventOf(msg)
 		if err != nil {
-			return err
+			return Undecodable(err)
 		}
 		return h(msg.Context(), e)
 	}
 }
 
-// DeliveryOf returns the delivery that a handler under Process works on, from the context of its message. Attempt
-// counts the attempts of this process too.
+// DeliveryOf returns the delivery that a handler under Process works on, from the context of its message; false where
+// the handler does not run under Process. Group is set, and Attempt counts the attempts of this process too.
 func DeliveryOf(ctx context.Context) (Delivery, bool) {
 	c, ok := ctx.Value(deliveryKey{}).(*deliveryContext)
 	if !ok {
 		return Delivery{}, false
 	}
 	d := *c.delivery
-	d.Attempt = c.attempt
+	d.Attempt, d.Group = c.attempt, c.run.group
 	return d, true
 }
 
@@ -54,7 +54,7 @@ type deliveryKey struct{}
 // that Process was given. It is part of a task, so that the first attempt allocates nothing.
 type deliveryContext struct {
 	context.Context // of the claim, in this run
-	values          context.Context
+	run             *run
 	delivery        *Delivery
 	attempt         int
 }
@@ -67,7 +67,7 @@ func (c *deliveryContext) Value(key any) any {
 	if v := c.Context.Value(key); v != nil {
 		return v
 	}
-	return c.values.Value(key)
+	return c.run.values.Value(key)
 }
 
 // errExited is the error of a handler that ended its goroutine instead of returning.
@@ -93,7 +93,7 @@ func (r *run) invoke(t *task) (err error) {
 	t.d.Message.SetContext(t.ctx)
 	if t.d.DecodeErr != nil && r.o.Undecodable != nil {
 		d := *t.d
-		d.Attempt = t.ctx.attempt
+		d.Attempt, d.Group = t.ctx.attempt, r.group
 		err = r.o.Undecodable(t.ctx, d)
 	} else {
 		err = r.handler(t.d.Message)

@@ -16,9 +16,9 @@ import (
 // Concurrency. Deliveries without a key have no order among themselves. A slow key stalls itself alone until
 // MaxInFlight is reached.
 //
-// Results. A nil error of h acknowledges the delivery (in batches, as the backend's Capabilities.Ack says). Any other
-// is a retry: after the delay of RetryAfter, else of ProcessOptions.Backoff, without end; a policy that gives up is
-// the handler's to add. A delivery that waits for its retry holds its key and its place in flight, but neither a
+// Results. A nil error of h acknowledges the delivery (in batches, as the backend's Capabilities.Ack says). One with a
+// verb does what its constructor says: [Park], [Release], [Stop]. Any other is a retry: after the delay of [RetryAfter],
+// else of ProcessOptions.Backoff, without end; a policy that gives up is the handler's to add. A delivery that waits for its retry holds its key and its place in flight, but neither a
 // worker nor a goroutine. A panic is recovered, logged and retried as a *PanicError. The error alone decides: the
 // message's own Ack and Nack mean nothing here.
 //
@@ -54,14 +54,22 @@ func Process(ctx context.Context, b Backend, g Group, h message.NoPublishHandler
 		return fmt.Errorf("durable: join group %q: %w", g.Name, err)
 	}
 	r := newRun(ctx, b.Capabilities().Ack, consumer, h, o)
+	r.group = g.Name
 	r.logger = o.Logger.With("group", g.Name)
 	r.loops.Go(r.ackLoop)
 	r.loops.Go(r.retryLoop)
 	err = r.fetchLoop()
-	if err = errors.Join(err, r.shutdown()); err != nil {
+	if err = errors.Join(err, r.shutdown(), r.stopReason()); err != nil {
 		return fmt.Errorf("durable: process group %q: %w", g.Name, err)
 	}
 	return nil
+}
+
+// stopReason is what a handler ended Process with, if one did. The caller has shut down.
+func (r *run) stopReason() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stopErr
 }
 
 // run is one call of Process.
@@ -70,6 +78,7 @@ type run struct {
 	throughMode bool
 	handler     message.NoPublishHandlerFunc
 	consumer    Consumer
+	group       string
 	logger      *slog.Logger
 
 	values    context.Context // what Process was given
@@ -104,7 +113,9 @@ type run struct {
 	held       int
 	heldBytes  int
 	retries    retryHeap
-	waiting    int // tasks in state taskWaiting
+	waiting    int   // tasks in state taskWaiting
+	parked     int   // tasks in state taskParked
+	stopErr    error // what Stop was given first
 	acks       ackBatch
 	dirty      []*claimed // AckThrough: claims with through set
 	spareAcks  []Delivery

@@ -91,7 +91,7 @@ func (r *run) enqueue(ds []Delivery) int {
 		}
 		t := tasks[i]
 		t.claim = c
-		t.first = deliveryContext{Context: c.ctx, values: r.values, delivery: t.d, attempt: max(1, ds[i].Attempt)}
+		t.first = deliveryContext{Context: c.ctx, run: r, delivery: t.d, attempt: max(1, ds[i].Attempt)}
 		t.ctx = &t.first
 		c.push(t)
 		if !c.draining {

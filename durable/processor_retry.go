@@ -30,27 +30,69 @@ func (h *retryHeap) Pop() any {
 	return x
 }
 
-// delay is how long t waits after err. The first failure while nothing waits for a retry is logged. The caller does not
-// hold mu.
-func (r *run) delay(t *task, err error) time.Duration {
-	d, ok := RetryDelay(err)
-	if !ok {
-		d = max(r.o.Backoff(t.ctx.attempt, err), 0)
-	}
-	r.mu.Lock()
-	first := r.waiting == 0 && !t.claim.draining
-	r.mu.Unlock()
-	if first {
-		r.logger.Warn("durable: handler failed, trying again", "topic", t.d.Topic, "position", string(t.d.Position),
-			"attempt", t.ctx.attempt, "delay", d, "error", err)
-	}
-	return d
+// verdict is what becomes of a task after an attempt.
+type verdict struct {
+	err   error // nil: handled
+	verb  Verb
+	delay time.Duration // before the next attempt
 }
 
-// postpone schedules the next attempt of t, which keeps its lane. The caller holds mu.
-func (r *run) postpone(t *task, delay time.Duration) {
+// judge reads what err asks for. The first failure while nothing waits for a retry is logged, and so is the first
+// delivery that is parked while none is. The caller does not hold mu.
+func (r *run) judge(t *task, err error) verdict {
+	v := verdict{err: err, verb: VerbOf(err)}
+	if v.verb == VerbRetry || v.verb == VerbRelease {
+		v.delay = r.delay(t.ctx.attempt, err)
+	}
+	r.mu.Lock()
+	held := !t.claim.draining
+	waiting, parked := r.waiting, r.parked
+	r.mu.Unlock()
+	switch {
+	case !held:
+	case v.verb == VerbRetry && waiting == 0:
+		r.logger.Warn("durable: handler failed, trying again", "topic", t.d.Topic, "position", string(t.d.Position),
+			"attempt", t.ctx.attempt, "delay", v.delay, "error", err)
+	case v.verb == VerbPark && parked == 0:
+		r.logger.Warn("durable: a key is parked until the claim ends", "topic", t.d.Topic,
+			"partition", t.d.Claim.Partition(), "position", string(t.d.Position), "error", err)
+	}
+	return v
+}
+
+// delay is how long a delivery waits after an attempt failed with err. A panic of Backoff is logged, and
+// DefaultBackoff takes its place.
+func (r *run) delay(attempt int, err error) (d time.Duration) {
+	if d, ok := RetryDelay(err); ok {
+		return d
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			r.logger.Error("durable: ProcessOptions.Backoff panicked, using the default", "panic", v)
+			d = DefaultBackoff(attempt, err)
+		}
+	}()
+	return max(r.o.Backoff(attempt, err), 0)
+}
+
+// park sets t aside until its claim ends; it keeps its lane. The caller holds mu.
+func (r *run) park(t *task) {
+	t.state = taskParked
+	r.parked++
+}
+
+// stop ends the run with err, the first time. The caller holds mu.
+func (r *run) stop(err error) {
+	if r.stopErr == nil {
+		r.stopErr = err
+	}
+	r.stopFetch()
+}
+
+// postpone schedules the next attempt of t, which keeps its lane. counted: the last one counts. The caller holds mu.
+func (r *run) postpone(t *task, delay time.Duration, counted int) {
 	ctx := t.first
-	ctx.attempt = t.ctx.attempt + 1
+	ctx.attempt = t.ctx.attempt + counted
 	t.ctx = &ctx
 	t.state = taskWaiting
 	r.waiting++

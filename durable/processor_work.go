@@ -1,7 +1,5 @@
 package durable
 
-import "time"
-
 // work is one worker: it settles what it has handled and takes the next under one acquisition of the lock.
 func (r *run) work() {
 	r.mu.Lock()
@@ -17,12 +15,12 @@ func (r *run) work() {
 		r.wake()
 		r.mu.Unlock()
 		err := r.invoke(t)
-		var delay time.Duration
+		var v verdict
 		if err != nil {
-			delay = r.delay(t, err)
+			v = r.judge(t, err)
 		}
 		r.mu.Lock()
-		if back := r.finish(t, err, delay); len(back) > 0 {
+		if back := r.finish(t, v); len(back) > 0 {
 			r.mu.Unlock()
 			r.release(back)
 			r.mu.Lock()
@@ -32,10 +30,10 @@ func (r *run) work() {
 
 // exited settles t, whose handler ends the worker, and makes room for another worker.
 func (r *run) exited(t *task) {
-	delay := r.delay(t, errExited)
+	v := r.judge(t, errExited)
 	r.mu.Lock()
 	r.started--
-	back := r.finish(t, errExited, delay)
+	back := r.finish(t, v)
 	r.wake()
 	r.mu.Unlock()
 	r.release(back)
@@ -78,9 +76,8 @@ func (r *run) wake() {
 	}
 }
 
-// finish settles t, which was handled with err; delay is the one before its retry. The caller holds mu and releases
-// what is returned after it has unlocked.
-func (r *run) finish(t *task, err error, delay time.Duration) []Delivery {
+// finish settles t, whose attempt ended with v. The caller holds mu and releases what is returned after it has unlocked.
+func (r *run) finish(t *task, v verdict) []Delivery {
 	r.running--
 	c := t.claim
 	var back []Delivery
@@ -88,14 +85,21 @@ func (r *run) finish(t *task, err error, delay time.Duration) []Delivery {
 	case c.claim.Lost(): // perhaps before its watcher knew; what is queued behind t is the watcher's
 		r.forget(t)
 		r.roomChanged()
-	case err == nil && !t.gap:
+	case v.err == nil && !t.gap:
 		r.settle(t)
 		r.pass(t)
 	case c.draining:
 		t.state = taskQueued
 		back = r.releaseIdle(c)
+	case v.verb == VerbStop || v.verb == VerbPark:
+		r.park(t)
+	case v.verb == VerbRelease:
+		r.postpone(t, v.delay, 0)
 	default:
-		r.postpone(t, delay)
+		r.postpone(t, v.delay, 1)
+	}
+	if v.verb == VerbStop {
+		r.stop(v.err)
 	}
 	if c.draining {
 		r.flush = true

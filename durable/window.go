@@ -8,6 +8,7 @@ const (
 	taskQueued   taskState = iota // ready, or in its lane behind another
 	taskRunning                   // a worker has it
 	taskWaiting                   // failed; its retry is scheduled
+	taskParked                    // set aside until the claim ends
 	taskDone                      // handled, but something before it in the window is not (AckThrough)
 	taskReleased                  // no longer ours
 )
@@ -97,6 +98,12 @@ func (r *run) countAck(t *task) {
 // forget takes t out of the window without acknowledging it. The caller holds mu.
 func (r *run) forget(t *task) {
 	t.claim.unlink(t)
+	switch t.state {
+	case taskWaiting:
+		r.waiting--
+	case taskParked:
+		r.parked--
+	}
 	t.state = taskReleased
 	r.held--
 	r.heldBytes -= t.size
@@ -116,9 +123,6 @@ func (r *run) releaseIdle(c *claimed) []Delivery {
 			t.gap = t.gap || gap && r.throughMode
 		case t.state == taskDone && !gap:
 		default:
-			if t.state == taskWaiting {
-				r.waiting--
-			}
 			gap = true
 			out = append(out, *t.d)
 			r.forget(t)
