@@ -8,12 +8,17 @@
 //   - Private: [StartRedis], [StartSentinel], [StartRedisCluster], [StartKafka]. They belong to one test, which may
 //     kill, freeze, restart or cut them off. They end with the test, or with its process if that is killed.
 //
-// A missing server is a failure of the test that says what to install. Nothing is ever skipped.
+// What is missing is fetched into the user's cache directory, once: redis-server from Debian's packages, unpacked
+// beside the system without root, and the jars of Kafka from Maven Central, with pinned SHA-256 sums. Java is
+// installed where apt-get may. Otherwise a missing server is a failure of the test that says what to install. Nothing
+// is ever skipped.
 //
 // The environment changes where servers come from:
 //
 //	DUALSTREAM_TEST_REDIS     host:port of a running Redis 7 to use as the shared one
 //	DUALSTREAM_TEST_KAFKA     host:port,host:port of a running Kafka to use as the shared one
+//	DUALSTREAM_MAVEN_REPO     URL of the Maven repository; defaults to the mirror in ~/.m2/settings.xml, else Maven
+//	                          Central. Proxies: those of settings.xml, else HTTPS_PROXY and its like
 //	DUALSTREAM_TESTENV_DIR    directory of the shared servers; defaults to one per user in os.TempDir()
 //	DUALSTREAM_TESTENV_LINGER how long an unused shared server stays; defaults to 60s
 package testenv

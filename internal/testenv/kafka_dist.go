@@ -5,19 +5,39 @@ import (
 	_ "embed"
 	"fmt"
 	"os"
-	"os/exec"
+	"path"
 	"path/filepath"
+	"strings"
 	"syscall"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// kafkaVersion is part of the cache directory's name; kafka-pom.xml says the same.
+// kafkaVersion is part of the cache directory's name; kafka-pom.xml and kafka-jars.txt say the same.
 const kafkaVersion = "4.3.1"
 
-//go:embed kafka-pom.xml
-var kafkaPom []byte
+// fetchesAtOnce bounds the connections to the repository.
+const fetchesAtOnce = 6
+
+//go:embed kafka-jars.txt
+var kafkaJarList string
 
 //go:embed kafka-log4j2.properties
 var kafkaLog4j []byte
+
+// A jar is a file of a Maven repository.
+type jar struct{ sum, path string }
+
+// listJars reads lines of a SHA-256 and a path.
+func listJars(list string) []jar {
+	var jars []jar
+	for line := range strings.Lines(list) {
+		if f := strings.Fields(line); len(f) == 2 && !strings.HasPrefix(line, "#") {
+			jars = append(jars, jar{sum: f[0], path: f[1]})
+		}
+	}
+	return jars
+}
 
 // kafkaJars returns the directory that holds the jars of Apache Kafka. The first call of a user downloads them from
 // Maven Central (54 MB); calls in other processes wait for it.
@@ -30,10 +50,6 @@ func kafkaJars(ctx context.Context) (string, error) {
 	if exists(jars) {
 		return jars, nil
 	}
-	mvn, err := maven.path(ctx)
-	if err != nil {
-		return "", err
-	}
 	lock, err := lockFile(ctx, jars+".lock", syscall.LOCK_EX)
 	if err != nil {
 		return "", err
@@ -42,33 +58,39 @@ func kafkaJars(ctx context.Context) (string, error) {
 	if exists(jars) {
 		return jars, nil
 	}
-	return jars, downloadKafka(ctx, mvn, cache, jars)
+	repo, err := findMaven()
+	if err == nil {
+		err = downloadJars(ctx, repo, listJars(kafkaJarList), jars)
+	}
+	if err != nil {
+		return "", fmt.Errorf("download Apache Kafka %s (remedy: check the network, set %s to the URL of a Maven repository, or %s=host:port): %w",
+			kafkaVersion, envMaven, envKafka, err)
+	}
+	return jars, nil
 }
 
-// downloadKafka puts the jars at dest whole or not at all.
-func downloadKafka(ctx context.Context, mvn, cache, dest string) error {
+// downloadJars puts the jars at dest whole or not at all. What an attempt that was cut short has got is kept for the
+// next one. The caller holds the lock.
+func downloadJars(ctx context.Context, repo mavenRepo, jars []jar, dest string) error {
 	ctx, cancel := context.WithTimeout(ctx, installTimeout)
 	defer cancel()
-	tmp, err := os.MkdirTemp(cache, "kafka-")
-	if err != nil {
+	part := dest + ".part"
+	if err := os.MkdirAll(part, 0o755); err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(tmp) }()
-	if err := os.WriteFile(filepath.Join(tmp, "pom.xml"), kafkaPom, 0o600); err != nil {
+	defer repo.client.CloseIdleConnections()
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(fetchesAtOnce)
+	for _, j := range jars {
+		g.Go(func() error { return repo.fetch(ctx, j.path, j.sum, filepath.Join(part, path.Base(j.path))) })
+	}
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, mvn, "-q", "-B", "-ntp", "dependency:copy-dependencies",
-		"-DincludeScope=runtime", "-DoutputDirectory=libs")
-	cmd.Dir = tmp
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("download Apache Kafka %s from Maven Central: %w (remedy: check the network, or set %s=host:port): %s",
-			kafkaVersion, err, envKafka, out[max(0, len(out)-2000):])
-	}
-	libs := filepath.Join(tmp, "libs")
-	if err := os.WriteFile(filepath.Join(libs, "log4j2.properties"), kafkaLog4j, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(part, "log4j2.properties"), kafkaLog4j, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(libs, dest)
+	return os.Rename(part, dest)
 }
 
 func exists(path string) bool {

@@ -57,7 +57,7 @@ func prepareKafka(ctx context.Context, dir string) (command, addrs []string, err
 
 // kafkaTools returns the path of java and the directory of Kafka's jars.
 func kafkaTools(ctx context.Context) (javaPath, jars string, err error) {
-	javaPath, err = java.path(ctx)
+	javaPath, err = java().path(ctx)
 	if err != nil {
 		return "", "", err
 	}

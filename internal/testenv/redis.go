@@ -44,7 +44,7 @@ func StartRedis(t testing.TB, opts RedisOptions) *RedisServer {
 // newRedis plans a server without starting it.
 func newRedis(t testing.TB, opts RedisOptions) *RedisServer {
 	t.Helper()
-	binary, err := redisServer.path(t.Context())
+	binary, err := redisServer().path(t.Context())
 	must(t, "no Redis for this test", err)
 	port, err := freePort()
 	must(t, "find a port", err)

@@ -46,7 +46,7 @@ func sharedRedis() service {
 }
 
 func prepareRedis(ctx context.Context, dir string) (command, addrs []string, err error) {
-	binary, err := redisServer.path(ctx)
+	binary, err := redisServer().path(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

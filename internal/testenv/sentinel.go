@@ -49,7 +49,7 @@ func StartSentinel(t testing.TB) *Sentinel {
 // add starts one sentinel.
 func (s *Sentinel) add() {
 	s.t.Helper()
-	binary, err := redisServer.path(s.t.Context())
+	binary, err := redisServer().path(s.t.Context())
 	must(s.t, "no Redis for this test", err)
 	port, err := freePort()
 	must(s.t, "find a port", err)

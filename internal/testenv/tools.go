@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,70 +11,81 @@ import (
 	"time"
 )
 
-// installTimeout bounds a run of the package manager.
+// installTimeout bounds one way to get a program or its files.
 const installTimeout = 5 * time.Minute
 
 // A tool is a program that the servers need, with what to do where it is missing.
 type tool struct {
 	name   string
-	apt    string // Debian package that is installed when we may
-	remedy string // for people, where we may not
+	apt    []string // Debian packages that hold it
+	unpack bool     // it runs from a directory of its own: nothing of the system is changed, and nobody need be root
+	remedy string   // for people, where we may not
 }
 
-var (
-	redisServer = tool{"redis-server", "redis-server", "install Redis 7 (apt-get install redis-server; brew install redis) or set " + envRedis + "=host:port"}
-	java        = tool{"java", "default-jre-headless", "install a Java runtime 17 or later (apt-get install default-jre-headless) or set " + envKafka + "=host:port"}
-	maven       = tool{"mvn", "maven", "install Maven (apt-get install maven; brew install maven), which downloads Apache Kafka, or set " + envKafka + "=host:port"}
-)
-
-// path finds the tool, installing it where this is Debian and we are root.
-func (x tool) path(ctx context.Context) (string, error) {
-	if x.name == "java" {
-		if path, err := exec.LookPath(filepath.Join(os.Getenv("JAVA_HOME"), "bin", "java")); err == nil {
-			return path, nil
-		}
+func redisServer() tool {
+	return tool{
+		"redis-server", []string{"redis-server", "redis-tools"}, true,
+		"install Redis 7 (apt-get install redis-server; brew install redis) or set " + envRedis + "=host:port",
 	}
-	if path, err := exec.LookPath(x.name); err == nil {
+}
+
+func java() tool {
+	return tool{
+		"java", []string{"default-jre-headless"}, false,
+		"install a Java runtime 17 or later (apt-get install default-jre-headless) or set " + envKafka + "=host:port",
+	}
+}
+
+// path finds the tool: in JAVA_HOME and PATH, then what an earlier run has got, then it gets it from Debian.
+func (x tool) path(ctx context.Context) (string, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	if path, ok := x.find(cache); ok {
 		return path, nil
 	}
-	if err := x.install(ctx); err != nil {
-		return "", fmt.Errorf("%s is missing: %s (%w)", x.name, x.remedy, err)
-	}
-	path, err := exec.LookPath(x.name)
+	lock, err := lockFile(ctx, filepath.Join(cache, "install.lock"), syscall.LOCK_EX)
 	if err != nil {
+		return "", err
+	}
+	defer lock.unlock()
+	if path, ok := x.find(cache); ok {
+		return path, nil // by the process we waited for
+	}
+	if err := x.get(ctx, cache); err != nil {
+		return "", fmt.Errorf("%s is missing: %s: %w", x.name, x.remedy, err)
+	}
+	path, ok := x.find(cache)
+	if !ok {
 		return "", fmt.Errorf("%s is missing after its installation: %s", x.name, x.remedy)
 	}
 	return path, nil
 }
 
-// install runs apt-get, one process at a time.
-func (x tool) install(ctx context.Context) error {
-	apt, err := exec.LookPath("apt-get")
-	if err != nil {
-		return err
+func (x tool) find(cache string) (string, bool) {
+	if home := os.Getenv("JAVA_HOME"); x.name == "java" && home != "" {
+		if path, err := exec.LookPath(filepath.Join(home, "bin", "java")); err == nil {
+			return path, true
+		}
 	}
-	if os.Getuid() != 0 {
-		return fmt.Errorf("not root, so apt-get install %s was not tried", x.apt)
+	if path, err := exec.LookPath(x.name); err == nil {
+		return path, true
 	}
-	ctx, cancel := context.WithTimeout(ctx, installTimeout)
-	defer cancel()
-	cache, err := cacheDir()
-	if err != nil {
-		return err
+	path := x.unpacked(cache)
+	return path, exists(path)
+}
+
+// unpacked is the program that aptUnpack leaves.
+func (x tool) unpacked(cache string) string { return filepath.Join(cache, x.name, "bin", x.name) }
+
+// get unpacks the tool's packages beside the system, or installs them.
+func (x tool) get(ctx context.Context, cache string) error {
+	var unpacking error
+	if x.unpack {
+		if unpacking = aptUnpack(ctx, cache, x); unpacking == nil {
+			return nil
+		}
 	}
-	lock, err := lockFile(ctx, filepath.Join(cache, "install.lock"), syscall.LOCK_EX)
-	if err != nil {
-		return err
-	}
-	defer lock.unlock()
-	if _, err := exec.LookPath(x.name); err == nil {
-		return nil // by the process we waited for
-	}
-	const script = `"$1" install -y --no-install-recommends "$2" || { "$1" update && "$1" install -y --no-install-recommends "$2"; }`
-	cmd := exec.CommandContext(ctx, "sh", "-c", script, "sh", apt, x.apt)
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("apt-get install %s: %w: %s", x.apt, err, out[max(0, len(out)-2000):])
-	}
-	return nil
+	return errors.Join(unpacking, aptInstall(ctx, x))
 }
