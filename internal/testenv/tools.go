@@ -24,14 +24,18 @@ type tool struct {
 
 func redisServer() tool {
 	return tool{
-		"redis-server", []string{"redis-server", "redis-tools"}, true,
+		"redis-server",
+		[]string{"redis-server", "redis-tools"},
+		true,
 		"install Redis 7 (apt-get install redis-server; brew install redis) or set " + envRedis + "=host:port",
 	}
 }
 
 func java() tool {
 	return tool{
-		"java", []string{"default-jre-headless"}, false,
+		"java",
+		[]string{"default-jre-headless"},
+		false,
 		"install a Java runtime 17 or later (apt-get install default-jre-headless) or set " + envKafka + "=host:port",
 	}
 }
