@@ -158,6 +158,21 @@ func (p *Publisher) Announce(ctx context.Context, ns ...realtime.Notification) e
 	return nil
 }
 
+// Stats are the counters of both sides.
+type Stats struct {
+	Store durable.PublisherStats
+	Bus   realtime.DispatcherStats // zero where there is no real-time backend
+}
+
+// Stats is what happened so far and what is in flight now.
+func (p *Publisher) Stats() Stats {
+	s := Stats{Store: p.store.Stats()}
+	if p.bus != nil {
+		s.Bus = p.bus.Stats()
+	}
+	return s
+}
+
 // Close refuses new calls with ErrClosed, waits for those in flight and for what waits to be announced until ctx is
 // done, and closes no backend. It is idempotent.
 func (p *Publisher) Close(ctx context.Context) error {

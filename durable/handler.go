@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 )
@@ -28,9 +29,7 @@ func DeliveryOf(ctx context.Context) (Delivery, bool) {
 	if !ok {
 		return Delivery{}, false
 	}
-	d := *c.delivery
-	d.Attempt, d.Group = c.attempt, c.run.group
-	return d, true
+	return c.run.delivery(c), true
 }
 
 // PanicError is a panic of a handler, made an error.
@@ -73,6 +72,34 @@ func (c *deliveryContext) Value(key any) any {
 // errExited is the error of a handler that ended its goroutine instead of returning.
 var errExited = errors.New("handler called runtime.Goexit")
 
+// attempt is invoke, told to OnAttempt where there is one.
+func (r *run) attempt(t *task) error {
+	if r.o.OnAttempt == nil {
+		return r.invoke(t)
+	}
+	start := time.Now()
+	err := r.invoke(t)
+	r.observe(t, time.Since(start), err)
+	return err
+}
+
+// observe calls OnAttempt, whose panic is logged.
+func (r *run) observe(t *task, took time.Duration, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.logger.Error("durable: ProcessOptions.OnAttempt panicked", "panic", v)
+		}
+	}()
+	r.o.OnAttempt(r.delivery(t.ctx), took, err)
+}
+
+// delivery is what handlers are told about the attempt c.
+func (r *run) delivery(c *deliveryContext) Delivery {
+	d := *c.delivery
+	d.Attempt, d.Group = c.attempt, r.group
+	return d
+}
+
 // invoke runs the handler once on t, outside of any lock. A handler that calls runtime.Goexit takes the worker with
 // it: t is settled on the way out, as failed.
 func (r *run) invoke(t *task) (err error) {
@@ -92,9 +119,7 @@ func (r *run) invoke(t *task) (err error) {
 	}()
 	t.d.Message.SetContext(t.ctx)
 	if t.d.DecodeErr != nil && r.o.Undecodable != nil {
-		d := *t.d
-		d.Attempt, d.Group = t.ctx.attempt, r.group
-		err = r.o.Undecodable(t.ctx, d)
+		err = r.o.Undecodable(t.ctx, r.delivery(t.ctx))
 	} else {
 		err = r.handler(t.d.Message)
 	}

@@ -56,6 +56,8 @@ func Process(ctx context.Context, b Backend, g Group, h message.NoPublishHandler
 	r := newRun(ctx, b.Capabilities().Ack, consumer, h, o)
 	r.group = g.Name
 	r.logger = o.Logger.With("group", g.Name)
+	o.Monitor.begin(r)
+	defer o.Monitor.end(r)
 	r.loops.Go(r.ackLoop)
 	r.loops.Go(r.retryLoop)
 	err = r.fetchLoop()
@@ -113,13 +115,15 @@ type run struct {
 	held       int
 	heldBytes  int
 	retries    retryHeap
-	waiting    int   // tasks in state taskWaiting
-	parked     int   // tasks in state taskParked
-	stopErr    error // what Stop was given first
+	waiting    int // tasks in state taskWaiting
+	parked     int // tasks in state taskParked
+	topics     map[string]*TopicStats
+	stalled    *Stall // not nil while the window is full and does not move
+	stopErr    error  // what Stop was given first
 	acks       ackBatch
 	dirty      []*claimed // AckThrough: claims with through set
-	spareAcks  []Delivery
-	noDrainers bool // drained is closed
+	spareAcks  ackBatch   // empty, for its memory
+	noDrainers bool       // drained is closed
 }
 
 func newRun(ctx context.Context, mode AckMode, c Consumer, h message.NoPublishHandlerFunc, o ProcessOptions) *run {
@@ -133,6 +137,7 @@ func newRun(ctx context.Context, mode AckMode, c Consumer, h message.NoPublishHa
 		drained: make(chan struct{}),
 		ended:   make(chan struct{}),
 		claims:  make(map[*Claim]*claimed),
+		topics:  make(map[string]*TopicStats),
 	}
 	r.idle.L = &r.mu
 	r.fetching, r.stopFetch = context.WithCancel(ctx)

@@ -10,6 +10,25 @@ import (
 type ackBatch struct {
 	ds            []Delivery
 	events, bytes int // finished deliveries, of which AckThrough names the last only
+	topics        []topicAcks
+}
+
+// topicAcks is the part of one topic in a batch.
+type topicAcks struct {
+	topic         *TopicStats
+	events, bytes int
+}
+
+// count adds t to the part of its topic.
+func (b *ackBatch) count(t *task) {
+	for i := range b.topics {
+		if b.topics[i].topic == t.claim.topic {
+			b.topics[i].events++
+			b.topics[i].bytes += t.size
+			return
+		}
+	}
+	b.topics = append(b.topics, topicAcks{topic: t.claim.topic, events: 1, bytes: t.size})
 }
 
 // ackLoop acknowledges by count, by time, when the engine has nothing else to do, and when told to.
@@ -67,8 +86,8 @@ func (r *run) takeAcks(now bool) (b ackBatch, wait bool) {
 	}
 	clear(r.dirty)
 	r.dirty = r.dirty[:0]
-	b, r.acks = r.acks, ackBatch{ds: r.spareAcks}
-	r.spareAcks = nil
+	b, r.acks = r.acks, r.spareAcks
+	r.spareAcks = ackBatch{}
 	return b, false
 }
 
@@ -99,7 +118,10 @@ func (r *run) acknowledge(b ackBatch) error {
 	clear(b.ds)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.spareAcks = b.ds[:0]
+	for _, t := range b.topics {
+		t.topic.left(&t.topic.Acked, t.events, t.bytes)
+	}
+	r.spareAcks = ackBatch{ds: b.ds[:0], topics: b.topics[:0]}
 	r.held -= b.events
 	r.heldBytes -= b.bytes
 	r.roomChanged()

@@ -7,7 +7,7 @@ func (r *run) claimOf(claim *Claim) *claimed {
 	if c := r.claims[claim]; c != nil {
 		return c
 	}
-	c := &claimed{claim: claim, lanes: make(map[string]*lane), draining: r.stopping || isClosed(claim.Draining()), empty: make(chan struct{})}
+	c := &claimed{claim: claim, lanes: make(map[string]*lane), topic: r.topic(claim.Topic()), draining: r.stopping || isClosed(claim.Draining()), empty: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(claim.Context())
 	r.claims[claim] = c
 	r.loops.Go(func() { r.watch(c) })
@@ -60,7 +60,7 @@ func (r *run) lose(c *claimed) {
 	for t := c.head; t != nil; {
 		after := t.after
 		if t.state != taskRunning {
-			r.forget(t)
+			r.forget(t, &c.topic.Lost)
 		}
 		t = after
 	}

@@ -94,6 +94,7 @@ func (r *run) enqueue(ds []Delivery) int {
 		t.first = deliveryContext{Context: c.ctx, run: r, delivery: t.d, attempt: max(1, ds[i].Attempt)}
 		t.ctx = &t.first
 		c.push(t)
+		c.topic.arrived(t.size, ds[i].Attempt)
 		if !c.draining {
 			r.arrive(t)
 		}

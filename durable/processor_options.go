@@ -43,6 +43,11 @@ type ProcessOptions struct {
 	Backoff func(attempt int, err error) time.Duration
 	// Undecodable handles deliveries with a DecodeErr instead of the handler. Defaults to the handler.
 	Undecodable func(ctx context.Context, d Delivery) error
+	// Monitor, where there is one, tells what Process does. Defaults to none.
+	Monitor *Monitor
+	// OnAttempt, where there is one, is called after every attempt with its duration and its error, outside of locks
+	// and from many goroutines; it must not block. d is what DeliveryOf gives. Defaults to none.
+	OnAttempt func(d Delivery, took time.Duration, err error)
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }

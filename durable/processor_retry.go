@@ -79,6 +79,7 @@ func (r *run) delay(attempt int, err error) (d time.Duration) {
 func (r *run) park(t *task) {
 	t.state = taskParked
 	r.parked++
+	t.claim.topic.Parked++
 }
 
 // stop ends the run with err, the first time. The caller holds mu.
@@ -96,6 +97,7 @@ func (r *run) postpone(t *task, delay time.Duration, counted int) {
 	t.ctx = &ctx
 	t.state = taskWaiting
 	r.waiting++
+	t.claim.topic.Waiting++
 	at := time.Now().Add(delay)
 	heap.Push(&r.retries, retry{at: at, t: t})
 	if r.retries[0].t == t {
@@ -136,6 +138,7 @@ func (r *run) dueRetries() (time.Duration, bool) {
 		heap.Pop(&r.retries)
 		if waits {
 			r.waiting--
+			first.t.claim.topic.Waiting--
 			first.t.state = taskQueued
 			r.ready.push(first.t)
 			r.wake()

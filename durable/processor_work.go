@@ -12,9 +12,10 @@ func (r *run) work() {
 		}
 		t.state = taskRunning
 		r.running++
+		t.claim.topic.Running++
 		r.wake()
 		r.mu.Unlock()
-		err := r.invoke(t)
+		err := r.attempt(t)
 		var v verdict
 		if err != nil {
 			v = r.judge(t, err)
@@ -80,10 +81,17 @@ func (r *run) wake() {
 func (r *run) finish(t *task, v verdict) []Delivery {
 	r.running--
 	c := t.claim
+	c.topic.Running--
+	switch {
+	case v.err == nil:
+		c.topic.Succeeded++
+	case v.verb == VerbRetry || v.verb == VerbPark:
+		c.topic.Failed++
+	}
 	var back []Delivery
 	switch {
 	case c.claim.Lost(): // perhaps before its watcher knew; what is queued behind t is the watcher's
-		r.forget(t)
+		r.forget(t, &c.topic.Lost)
 		r.roomChanged()
 	case v.err == nil && !t.gap:
 		r.settle(t)

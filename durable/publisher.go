@@ -23,16 +23,10 @@ type Publisher struct {
 	maxBytes  int
 	logger    *slog.Logger
 	congested atomic.Bool // the last decision was ErrBackpressure
+	counters  publisherCounters
 }
 
 var _ message.Publisher = (*Publisher)(nil)
-
-// PublisherStats is what a Publisher has in flight.
-type PublisherStats struct {
-	InFlight      int // events handed to the backend and not yet answered
-	InFlightBytes int // their bytes
-	Waiting       int // calls that wait for room
-}
 
 // NewPublisher returns a Publisher onto b, which stays the caller's to close. The error is an *InvalidError.
 func NewPublisher(b Backend, o PublisherOptions) (*Publisher, error) {
@@ -63,6 +57,7 @@ func (p *Publisher) Append(ctx context.Context, topic string, msgs ...*message.M
 		return nil, nil
 	}
 	if err := CheckAppend(topic, p.maxBytes, msgs); err != nil {
+		p.counters.invalid.Add(uint64(len(msgs)))
 		return make([]Position, len(msgs)), err
 	}
 	size := 0
@@ -70,16 +65,22 @@ func (p *Publisher) Append(ctx context.Context, topic string, msgs ...*message.M
 		size += Size(m)
 	}
 	if err := p.tooMuch(len(msgs), size); err != nil {
+		p.counters.invalid.Add(uint64(len(msgs)))
 		return make([]Position, len(msgs)), FailAll(topic, len(msgs), Rejected, err)
 	}
 	if err := p.gate.enter(ctx, p.wait, len(msgs), size); err != nil {
+		if errors.Is(err, ErrBackpressure) {
+			p.counters.refused.Add(uint64(len(msgs)))
+		}
 		return make([]Position, len(msgs)), FailAll(topic, len(msgs), NotSent, p.refused(err))
 	}
 	defer p.gate.leave(len(msgs), size)
 	if p.congested.Load() && p.congested.CompareAndSwap(true, false) {
 		p.logger.Info("durable: publisher has room again")
 	}
-	return p.backend.Append(ctx, topic, msgs...)
+	positions, err := p.backend.Append(ctx, topic, msgs...)
+	p.counters.appended(msgs, size, err)
+	return positions, err
 }
 
 // Publish makes the Publisher one of Watermill's. The context of the first message bounds the call, because a batch
@@ -94,12 +95,6 @@ func (p *Publisher) Publish(topic string, msgs ...*message.Message) error {
 	}
 	_, err := p.Append(ctx, topic, msgs...)
 	return err
-}
-
-// Stats tells what is in flight now.
-func (p *Publisher) Stats() PublisherStats {
-	events, bytes, waiting := p.gate.usage()
-	return PublisherStats{InFlight: events, InFlightBytes: bytes, Waiting: waiting}
 }
 
 // Close is Shutdown bounded by 30 s.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ErrUndecodable: a message is not what its handler reads. Trying it again unchanged fails again.
+// ErrUndecodable says that a message is not what its handler reads. Trying it again unchanged fails again.
 var ErrUndecodable = errors.New("undecodable")
 
 // Verb is what a handler's error asks Process to do with the delivery. A policy around a handler passes errors with

@@ -34,6 +34,7 @@ type claimed struct {
 	ctx      context.Context // of handlers: ends with the claim, or when the time to drain is over
 	cancel   context.CancelCauseFunc
 	lanes    map[string]*lane
+	topic    *TopicStats
 	draining bool
 	lost     bool
 	ended    bool
@@ -90,20 +91,24 @@ func (r *run) settle(t *task) {
 func (r *run) countAck(t *task) {
 	r.acks.events++
 	r.acks.bytes += t.size
+	r.acks.count(t)
 	if r.acks.events == 1 || r.acks.events == r.o.AckBatch {
 		poke(r.ackKick)
 	}
 }
 
-// forget takes t out of the window without acknowledging it. The caller holds mu.
-func (r *run) forget(t *task) {
+// forget takes t out of the window without acknowledging it, and counts it there. The caller holds mu.
+func (r *run) forget(t *task, counter *uint64) {
 	t.claim.unlink(t)
 	switch t.state {
 	case taskWaiting:
 		r.waiting--
+		t.claim.topic.Waiting--
 	case taskParked:
 		r.parked--
+		t.claim.topic.Parked--
 	}
+	t.claim.topic.left(counter, 1, t.size)
 	t.state = taskReleased
 	r.held--
 	r.heldBytes -= t.size
@@ -125,7 +130,7 @@ func (r *run) releaseIdle(c *claimed) []Delivery {
 		default:
 			gap = true
 			out = append(out, *t.d)
-			r.forget(t)
+			r.forget(t, &c.topic.Released)
 		}
 		t = after
 	}
