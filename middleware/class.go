@@ -1,0 +1,136 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+// Class is what a policy makes of an error.
+type Class int
+
+// The classes of errors.
+const (
+	// ClassRetryable: the same event may succeed later. What no other class claims.
+	ClassRetryable Class = iota
+	// ClassPermanent: the same event will fail again. It is not tried again.
+	ClassPermanent
+	// ClassSkip: the event is of no interest. It is acknowledged.
+	ClassSkip
+	// ClassBusy: nothing failed; it is not the time. Tried again, never counted and never poisoned: an open
+	// breaker, a reservation of another member, a context that was cancelled.
+	ClassBusy
+)
+
+// String is the class in lower case.
+func (c Class) String() string {
+	switch c {
+	case ClassPermanent:
+		return "permanent"
+	case ClassSkip:
+		return "skip"
+	case ClassBusy:
+		return "busy"
+	default:
+		return "retryable"
+	}
+}
+
+// classified is an error with its class.
+type classified struct {
+	err   error
+	class Class
+}
+
+func (e *classified) Error() string { return e.err.Error() }
+func (e *classified) Unwrap() error { return e.err }
+
+// Permanent marks err as one that will come again with the same event. A nil err stays nil.
+func Permanent(err error) error { return classify(err, ClassPermanent) }
+
+// Skip marks err as a reason to acknowledge the event without doing anything. A nil err stays nil.
+func Skip(err error) error { return classify(err, ClassSkip) }
+
+// Busy marks err as no failure of the event, to be tried again after d: it is durable.Release with a delay. A nil err
+// stays nil.
+func Busy(err error, d time.Duration) error { return durable.Release(durable.RetryAfter(err, d)) }
+
+// After is durable.RetryAfter: a failure that asks for the next attempt after d. A nil err stays nil.
+func After(err error, d time.Duration) error { return durable.RetryAfter(err, d) }
+
+func classify(err error, c Class) error {
+	if err == nil {
+		return nil
+	}
+	return &classified{err: err, class: c}
+}
+
+// ClassOf is the class of err: busy for durable.Release, ErrBusy and context.Canceled; what the outermost Permanent or
+// Skip in its chain says; permanent for a *Failure and for durable.ErrUndecodable; else retryable, which
+// context.DeadlineExceeded is too: a policy asks the context of the message whether it was the one that ended.
+func ClassOf(err error) Class {
+	if durable.VerbOf(err) == durable.VerbRelease || errors.Is(err, ErrBusy) {
+		return ClassBusy
+	}
+	var c *classified
+	var f *Failure
+	switch {
+	case errors.As(err, &f):
+		return ClassPermanent
+	case errors.As(err, &c):
+		return c.class
+	case errors.Is(err, durable.ErrUndecodable):
+		return ClassPermanent
+	case errors.Is(err, context.Canceled):
+		return ClassBusy
+	default:
+		return ClassRetryable
+	}
+}
+
+// Reasons are the reasons for which an event ends in a poison topic, as its metadata names them.
+const (
+	ReasonPermanent   = "permanent"   // the handler said so
+	ReasonExhausted   = "exhausted"   // every attempt failed
+	ReasonPanic       = "panic"       // the last attempt panicked
+	ReasonTimeout     = "timeout"     // the last attempt ran into its Timeout
+	ReasonUndecodable = "undecodable" // the stored bytes are not a message
+	ReasonRejected    = "rejected"    // the broker refused to store it
+	ReasonFailed      = "failed"      // the handler failed and nothing tries again
+)
+
+// Failure is the last word on an event: it was permanent, or its attempts are used up. A poison queue outside takes
+// it; without one, durable.Process goes on trying at its own pace.
+type Failure struct {
+	Err      error     // of the last attempt
+	Reason   string    // ReasonPermanent, ReasonExhausted, ReasonPanic or ReasonTimeout
+	Attempts int       // that counted
+	First    time.Time // of the first failure in this process
+	Last     time.Time // of the last one
+}
+
+// Error implements error.
+func (f *Failure) Error() string { return f.Reason + ": " + f.Err.Error() }
+
+// Unwrap is the error of the last attempt.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// reasonOf refines why a failure of the given class is the last.
+func reasonOf(err error, class Class) string {
+	var panicked *durable.PanicError
+	var late *TimeoutError
+	switch {
+	case errors.As(err, &panicked):
+		return ReasonPanic
+	case errors.Is(err, durable.ErrUndecodable):
+		return ReasonUndecodable
+	case class == ClassPermanent:
+		return ReasonPermanent
+	case errors.As(err, &late):
+		return ReasonTimeout
+	default:
+		return ReasonExhausted
+	}
+}

@@ -1,0 +1,12 @@
+package middleware_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain ignores the clock of sarama's metrics: there is one for the life of a process.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
