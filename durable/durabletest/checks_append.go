@@ -12,8 +12,8 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-func appendChecks() []Check {
-	return []Check{
+func appendChecks() []check {
+	return []check{
 		{Name: "Append/ReturnsOnePositionPerMessage", Run: appendPositions},
 		{Name: "Append/StoresWhatItAcknowledgedExactlyOnce", Run: appendOnce},
 		{Name: "Append/KeepsPayloadMetadataAndKey", Run: appendContent},
@@ -28,7 +28,7 @@ func appendChecks() []Check {
 	}
 }
 
-func appendPositions(e *Env) {
+func appendPositions(e *env) {
 	ps := e.append(e.open(), e.NewTopic(e.TB, e.Partitions), messages("m", 20, 5)...)
 	if len(ps) != 20 {
 		e.Fatalf("got %d positions for 20 messages", len(ps))
@@ -42,7 +42,7 @@ func appendPositions(e *Env) {
 	}
 }
 
-func appendOnce(e *Env) {
+func appendOnce(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	all := messages("m", 60, 7)
 	e.append(b, topic, all[0])
@@ -51,7 +51,7 @@ func appendOnce(e *Env) {
 	e.once(recordIDs(e.stored(b, topic, len(all))), all)
 }
 
-func appendContent(e *Env) {
+func appendContent(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	m := messages("m", 1, 1)[0]
 	m.Payload = []byte{0, 1, 0xff, '\n', '"', 0}
@@ -75,7 +75,7 @@ func appendContent(e *Env) {
 	}
 }
 
-func appendOwnership(e *Env) {
+func appendOwnership(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	m := messages("m", 1, 1)[0]
 	payload, meta, uuid := string(m.Payload), maps.Clone(m.Metadata), m.UUID
@@ -91,7 +91,7 @@ func appendOwnership(e *Env) {
 	}
 }
 
-func appendOrder(e *Env) {
+func appendOrder(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	all := messages("m", 90, 3)
 	for part := range slices.Chunk(all, 30) {
@@ -101,7 +101,7 @@ func appendOrder(e *Env) {
 }
 
 // inOrder fails the test unless the ids of each key come as in want.
-func (e *Env) inOrder(got []string, want []*message.Message) {
+func (e *env) inOrder(got []string, want []*message.Message) {
 	e.Helper()
 	place, key := map[string]int{}, map[string]string{}
 	for i, m := range want {
@@ -117,11 +117,11 @@ func (e *Env) inOrder(got []string, want []*message.Message) {
 	}
 }
 
-func appendBadElement(e *Env) {
+func appendBadElement(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	msgs := messages("m", 3, 1)
 	msgs[1].Metadata["bad\nkey"] = "x"
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	ps, err := b.Append(ctx, topic, msgs...)
 	var batch *durable.BatchError
@@ -141,10 +141,10 @@ func appendBadElement(e *Env) {
 	e.once(recordIDs(e.stored(b, topic, 1)), after)
 }
 
-func appendBadTopic(e *Env) {
+func appendBadTopic(e *env) {
 	b := e.open()
 	for _, topic := range []string{"", ".", "a b", "a/b", "ü"} {
-		ctx, cancel := e.soon()
+		ctx, cancel := e.Soon()
 		_, err := b.Append(ctx, topic, messages("m", 1, 1)...)
 		cancel()
 		if !errors.Is(err, durable.ErrInvalid) {
@@ -153,18 +153,18 @@ func appendBadTopic(e *Env) {
 	}
 }
 
-func appendNothing(e *Env) {
+func appendNothing(e *env) {
 	ps, err := e.open().Append(e.Ctx, e.NewTopic(e.TB, 1))
 	if len(ps) != 0 || err != nil {
 		e.Errorf("got %v and %v, want nothing", ps, err)
 	}
 }
 
-func appendContext(e *Env) {
+func appendContext(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	ctx, cancel := context.WithCancel(e.Ctx)
 	cancel()
-	err := e.within("Append with a context that is done", func(context.Context) error {
+	err := e.Within("Append with a context that is done", func(context.Context) error {
 		_, err := b.Append(ctx, topic, messages("m", 2, 1)...)
 		return err
 	})
@@ -173,7 +173,7 @@ func appendContext(e *Env) {
 	}
 }
 
-func appendOthersContext(e *Env) {
+func appendOthersContext(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	all := messages("m", 40, 4)
 	var wg sync.WaitGroup
@@ -194,7 +194,7 @@ func appendOthersContext(e *Env) {
 	wg.Wait()
 }
 
-func appendReplayPositions(e *Env) {
+func appendReplayPositions(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	all := messages("m", 30, 3)
 	ps := e.append(b, topic, all...)

@@ -9,22 +9,22 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-func closeChecks() []Check {
-	return []Check{
+func closeChecks() []check {
+	return []check{
 		{Name: "Close/EveryMethodThenReturnsErrClosed", Run: closeMethods},
 		{Name: "Close/IsBoundedAndUnblocksFetch", Needs: groups, Run: closeUnblocks},
 		{Name: "Close/LeavesNoGoroutine", Alone: true, Run: closeLeaks},
 	}
 }
 
-func closeMethods(e *Env) {
+func closeMethods(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	for range 2 {
-		if err := e.within("Close", b.Close); err != nil {
+		if err := e.Within("Close", b.Close); err != nil {
 			e.Errorf("Close: got %v, want nil", err)
 		}
 	}
-	err := e.within("Append after Close", func(ctx context.Context) error {
+	err := e.Within("Append after Close", func(ctx context.Context) error {
 		_, err := b.Append(ctx, topic, messages("m", 1, 1)...)
 		return err
 	})
@@ -32,7 +32,7 @@ func closeMethods(e *Env) {
 		e.Errorf("Append after Close: got %v, want ErrClosed", err)
 	}
 	if e.Caps.Groups {
-		err := e.within("Consume after Close", func(ctx context.Context) error {
+		err := e.Within("Consume after Close", func(ctx context.Context) error {
 			_, err := b.Consume(ctx, group(topic))
 			return err
 		})
@@ -43,7 +43,7 @@ func closeMethods(e *Env) {
 	if !e.Caps.Replay {
 		return
 	}
-	err = e.within("Replay after Close", func(ctx context.Context) error {
+	err = e.Within("Replay after Close", func(ctx context.Context) error {
 		for _, err := range b.Replay(ctx, topic, durable.Range{}) {
 			return err
 		}
@@ -54,7 +54,7 @@ func closeMethods(e *Env) {
 	}
 }
 
-func closeUnblocks(e *Env) {
+func closeUnblocks(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	c := e.join(b, group(topic))
 	ended := make(chan error, 1) // the result of the one Fetch
@@ -62,10 +62,10 @@ func closeUnblocks(e *Env) {
 		_, err := c.Fetch(e.Ctx, 1)
 		ended <- err
 	}()
-	if err := e.within("Close", b.Close); err != nil {
+	if err := e.Within("Close", b.Close); err != nil {
 		e.Errorf("Close: got %v, want nil", err)
 	}
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	select {
 	case err := <-ended:
@@ -77,7 +77,7 @@ func closeUnblocks(e *Env) {
 	}
 }
 
-func closeLeaks(e *Env) {
+func closeLeaks(e *env) {
 	before := goleak.IgnoreCurrent()
 	topic := e.NewTopic(e.TB, 1)
 	b := e.New(e.TB)
@@ -86,7 +86,7 @@ func closeLeaks(e *Env) {
 		c := e.join(b, group(topic))
 		e.ack(c, e.collect(c, 3))
 	}
-	if err := e.within("Close", b.Close); err != nil {
+	if err := e.Within("Close", b.Close); err != nil {
 		e.Errorf("Close: got %v, want nil", err)
 	}
 	if err := goleak.Find(before); err != nil {

@@ -7,10 +7,10 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-func consumeChecks() []Check {
+func consumeChecks() []check {
 	foreign := func(c durable.Capabilities, h Harness) bool { return c.Groups && h.Foreign != nil }
 	dynamic := func(c durable.Capabilities, _ Harness) bool { return c.Groups && c.DynamicTopics }
-	return []Check{
+	return []check{
 		{Name: "Consume/DeliversEveryMessageInOrderWithItsFields", Needs: groups, Run: consumeAll},
 		{Name: "Consume/StoresTheStartBeforeTheFirstEvent", Needs: groups, Run: consumeNewest},
 		{Name: "Consume/RefusesAnInvalidGroup", Needs: groups, Run: consumeInvalid},
@@ -22,7 +22,7 @@ func consumeChecks() []Check {
 	}
 }
 
-func consumeAll(e *Env) {
+func consumeAll(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	all := messages("m", 60, 6)
 	ps := e.append(b, topic, all...)
@@ -49,7 +49,7 @@ func consumeAll(e *Env) {
 	e.ack(c, ds)
 }
 
-func consumeNewest(e *Env) {
+func consumeNewest(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	e.append(b, topic, messages("before", 3, 1)...)
 	g := group(topic)
@@ -61,7 +61,7 @@ func consumeNewest(e *Env) {
 	e.once(deliveryIDs(e.collect(c, 3)), after)
 }
 
-func consumeInvalid(e *Env) {
+func consumeInvalid(e *env) {
 	b := e.open()
 	for _, g := range []durable.Group{{}, {Name: "g"}, {Name: "g g", Topics: durable.Topics("t")}, {Name: "g", Topics: durable.Topics("")}} {
 		if _, err := b.Consume(e.Ctx, g); !errors.Is(err, durable.ErrInvalid) {
@@ -70,7 +70,7 @@ func consumeInvalid(e *Env) {
 	}
 }
 
-func consumeOwnership(e *Env) {
+func consumeOwnership(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	all := messages("m", 2, 1)
 	e.append(b, topic, all...)
@@ -88,7 +88,7 @@ func consumeOwnership(e *Env) {
 	}
 }
 
-func consumeForeign(e *Env) {
+func consumeForeign(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	e.Foreign(e.TB, topic)
 	e.append(b, topic, messages("m", 1, 1)...)
@@ -103,10 +103,10 @@ func consumeForeign(e *Env) {
 	e.ack(c, ds)
 }
 
-func fetchContext(e *Env) {
+func fetchContext(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	c := e.join(b, group(topic))
-	err := e.within("Fetch of an empty topic", func(context.Context) error {
+	err := e.Within("Fetch of an empty topic", func(context.Context) error {
 		ctx, cancel := context.WithTimeout(e.Ctx, e.Quiet)
 		defer cancel()
 		_, err := c.Fetch(ctx, 1)
@@ -116,7 +116,7 @@ func fetchContext(e *Env) {
 		e.Fatalf("got %v, want context.DeadlineExceeded", err)
 	}
 	e.append(b, topic, messages("m", 5, 1)...)
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	ds, err := c.Fetch(ctx, 2)
 	if err != nil || len(ds) < 1 || len(ds) > 2 {
@@ -124,7 +124,7 @@ func fetchContext(e *Env) {
 	}
 }
 
-func releaseAgain(e *Env) {
+func releaseAgain(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	all := messages("m", 4, 1)
 	e.append(b, topic, all...)
@@ -136,14 +136,14 @@ func releaseAgain(e *Env) {
 	e.ack(c, again)
 }
 
-func setTopics(e *Env) {
+func setTopics(e *env) {
 	b, first, second := e.open(), e.NewTopic(e.TB, 1), e.NewTopic(e.TB, 1)
 	one, two := messages("one", 2, 1), messages("two", 2, 1)
 	e.append(b, first, one...)
 	e.append(b, second, two...)
 	c := e.join(b, group(first))
 	e.ack(c, e.collect(c, 2))
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	if err := c.SetTopics(ctx, durable.Topics(first, second)...); err != nil {
 		e.Fatalf("SetTopics: got %v, want nil", err)

@@ -6,10 +6,10 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-func handOverChecks() []Check {
+func handOverChecks() []check {
 	attempts := func(c durable.Capabilities, _ Harness) bool { return c.Groups && c.AttemptCount }
 	ordered := func(c durable.Capabilities, _ Harness) bool { return c.Groups && c.OrderedGroup && c.Partitions }
-	return []Check{
+	return []check{
 		{Name: "Consume/WhatIsNotAckedGoesToTheNextMember", Needs: groups, Run: redelivers},
 		{Name: "Consume/WhatIsAckedDoesNotComeAgain", Needs: groups, Run: ackedStays},
 		{Name: "Consume/CountsAttemptsAcrossMembers", Needs: attempts, Run: countsAttempts},
@@ -18,7 +18,7 @@ func handOverChecks() []Check {
 	}
 }
 
-func redelivers(e *Env) {
+func redelivers(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	all := messages("m", 20, 4)
 	e.append(b, topic, all...)
@@ -30,7 +30,7 @@ func redelivers(e *Env) {
 	e.inOrder(deliveryIDs(again), all)
 }
 
-func ackedStays(e *Env) {
+func ackedStays(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	e.append(b, topic, messages("m", 20, 4)...)
 	c := e.join(b, group(topic))
@@ -42,7 +42,7 @@ func ackedStays(e *Env) {
 	e.once(deliveryIDs(e.collect(c, 4)), after)
 }
 
-func countsAttempts(e *Env) {
+func countsAttempts(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	e.append(b, topic, messages("m", 3, 1)...)
 	for attempt := 1; attempt <= 3; attempt++ {
@@ -56,7 +56,7 @@ func countsAttempts(e *Env) {
 	}
 }
 
-func lateAck(e *Env) {
+func lateAck(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	all := messages("m", 6, 2)
 	e.append(b, topic, all...)
@@ -65,14 +65,14 @@ func lateAck(e *Env) {
 	e.leave(old)
 	next := e.join(b, group(topic))
 	e.collect(next, 6)
-	if err := e.within("Ack of a lost claim", func(ctx context.Context) error { return old.Ack(ctx, late...) }); err != nil {
+	if err := e.Within("Ack of a lost claim", func(ctx context.Context) error { return old.Ack(ctx, late...) }); err != nil {
 		e.Errorf("Ack of a lost claim: got %v, want nil", err)
 	}
 	e.leave(next)
 	e.once(deliveryIDs(e.collect(e.join(b, group(topic)), 6)), all)
 }
 
-func twoPhase(e *Env) {
+func twoPhase(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	all := messages("m", 16*e.Partitions, 4*e.Partitions)
 	e.append(b, topic, all...)
@@ -100,7 +100,7 @@ func twoPhase(e *Env) {
 		e.Errorf("partition %d went to the next owner while deliveries of the old one run", early[0].Claim.Partition())
 	}
 	e.ack(old, held)
-	wait, cancel := e.soon()
+	wait, cancel := e.Soon()
 	defer cancel()
 	fresh := messages("fresh", 16*e.Partitions, 4*e.Partitions)
 	e.append(b, topic, fresh...)
@@ -121,9 +121,9 @@ func twoPhase(e *Env) {
 }
 
 // awaitDraining waits until one of claims must be given up.
-func (e *Env) awaitDraining(claims map[int]*durable.Claim) *durable.Claim {
+func (e *env) awaitDraining(claims map[int]*durable.Claim) *durable.Claim {
 	e.Helper()
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	found := make(chan *durable.Claim, len(claims)) // one each
 	for _, c := range claims {
@@ -145,7 +145,7 @@ func (e *Env) awaitDraining(claims map[int]*durable.Claim) *durable.Claim {
 }
 
 // firstWithin is what comes from got within Quiet.
-func (e *Env) firstWithin(got <-chan []durable.Delivery) []durable.Delivery {
+func (e *env) firstWithin(got <-chan []durable.Delivery) []durable.Delivery {
 	ctx, cancel := context.WithTimeout(e.Ctx, e.Quiet)
 	defer cancel()
 	select {

@@ -8,10 +8,10 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-func limitChecks() []Check {
+func limitChecks() []check {
 	trims := func(c durable.Capabilities, h Harness) bool { return c.Groups && h.Trim != nil }
 	timed := func(c durable.Capabilities, _ Harness) bool { return c.Replay && c.StartAtTime }
-	return []Check{
+	return []check{
 		{Name: "Append/NeverStoresAfterAHoleInSilence", Run: appendHole},
 		{Name: "Consume/MembersShareAGroupWithoutOrder", Needs: groups, Run: competing},
 		{Name: "Consume/ATrimmedStartFailsOrJumpsAsItsPolicySays", Needs: trims, Run: consumeTrimmed},
@@ -21,11 +21,11 @@ func limitChecks() []Check {
 }
 
 // appendHole holds what Append says about each message against what is stored.
-func appendHole(e *Env) {
+func appendHole(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	msgs := messages("m", 4, 1)
 	msgs[1].Metadata["bad\nkey"] = "x"
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	_, err := b.Append(ctx, topic, msgs...)
 	var batch *durable.BatchError
@@ -54,14 +54,14 @@ func appendHole(e *Env) {
 	}
 }
 
-func competing(e *Env) {
+func competing(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	all := messages("m", 30, 5)
 	g := group(topic)
 	g.Ordering = durable.None
 	leaver, stayer := e.join(b, g), e.join(e.open(), g)
 	e.append(b, topic, all...)
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	seen := map[string]bool{}
 	fetched := make(chan struct{})
@@ -93,14 +93,14 @@ func competing(e *Env) {
 	<-fetched
 }
 
-func consumeTrimmed(e *Env) {
+func consumeTrimmed(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	all := messages("m", 10, 1)
 	ps := e.append(b, topic, all...)
 	e.Trim(e.TB, topic)
 	g := group(topic)
 	g.Start = durable.After(durable.Cursor{0: ps[0]})
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	c, err := b.Consume(ctx, g)
 	if err == nil {
@@ -118,7 +118,7 @@ func consumeTrimmed(e *Env) {
 	}
 }
 
-func replayAt(e *Env) {
+func replayAt(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	e.append(b, topic, messages("one", 3, 1)...)
 	e.append(b, topic, messages("two", 3, 1)...)
@@ -141,7 +141,7 @@ func replayAt(e *Env) {
 	}
 }
 
-func unsupported(e *Env) {
+func unsupported(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	if got := b.Capabilities(); got != e.Caps {
 		e.Errorf("Capabilities changed: got %+v, then %+v", e.Caps, got)

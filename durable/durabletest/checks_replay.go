@@ -7,10 +7,10 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-func replayChecks() []Check {
+func replayChecks() []check {
 	trims := func(c durable.Capabilities, h Harness) bool { return c.Replay && h.Trim != nil }
 	follows := func(c durable.Capabilities, _ Harness) bool { return c.ReplayFollow }
-	return []Check{
+	return []check{
 		{Name: "Replay/YieldsEverythingAndEndsAtTheHead", Needs: replays, Run: replayAll},
 		{Name: "Replay/BeginsAfterAndEndsAtACursor", Needs: replays, Run: replayCursor},
 		{Name: "Replay/OfATrimmedPositionIsErrPositionExpired", Needs: trims, Run: replayTrimmed},
@@ -18,7 +18,7 @@ func replayChecks() []Check {
 	}
 }
 
-func replayAll(e *Env) {
+func replayAll(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	if got := e.replay(b, topic, durable.Range{}); len(got) != 0 {
 		e.Errorf("an empty topic yields %d records", len(got))
@@ -30,7 +30,7 @@ func replayAll(e *Env) {
 	e.inOrder(got, all)
 }
 
-func replayCursor(e *Env) {
+func replayCursor(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	all := messages("m", 10, 1)
 	ps := e.append(b, topic, all...)
@@ -40,11 +40,11 @@ func replayCursor(e *Env) {
 	e.once(recordIDs(rest), all[7:])
 }
 
-func replayTrimmed(e *Env) {
+func replayTrimmed(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	ps := e.append(b, topic, messages("m", 10, 1)...)
 	e.Trim(e.TB, topic)
-	err := e.within("Replay", func(ctx context.Context) error {
+	err := e.Within("Replay", func(ctx context.Context) error {
 		for r, err := range b.Replay(ctx, topic, durable.Range{From: durable.After(durable.Cursor{0: ps[0]})}) {
 			if err != nil {
 				return err
@@ -58,12 +58,12 @@ func replayTrimmed(e *Env) {
 	}
 }
 
-func replayFollow(e *Env) {
+func replayFollow(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	first, later := messages("first", 3, 1), messages("later", 3, 1)
 	e.append(b, topic, first...)
 	var got []string
-	err := e.within("Replay that follows", func(ctx context.Context) error {
+	err := e.Within("Replay that follows", func(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		for r, err := range b.Replay(ctx, topic, durable.Range{Follow: true}) {

@@ -2,85 +2,38 @@ package durabletest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/conformance"
 )
 
-// Env is what a check works with: a test, a backend and a bounded context.
-type Env struct {
-	testing.TB
+// env is what a check works with: a test, a backend and a bounded context.
+type env struct {
+	conformance.Env
 	Harness
 	Caps durable.Capabilities
-	Ctx  context.Context // ends with Patience
 }
 
-func newEnv(t testing.TB, h Harness, caps durable.Capabilities) *Env {
+func newEnv(t testing.TB, h Harness, caps durable.Capabilities) *env {
 	if h.Partitions == 0 {
 		h.Partitions = 4
 	}
 	if !caps.Partitions {
 		h.Partitions = 1
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*h.Patience)
-	t.Cleanup(cancel)
-	return &Env{TB: t, Harness: h, Caps: caps, Ctx: ctx}
-}
-
-// soon is a context for one wait.
-func (e *Env) soon() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(e.Ctx, e.Patience)
+	return &env{Env: conformance.NewEnv(t, h.Patience), Harness: h, Caps: caps}
 }
 
 // open returns a handle that is closed after the check.
-func (e *Env) open() durable.Backend {
+func (e *env) open() durable.Backend {
 	e.Helper()
 	b := e.New(e.TB)
-	e.Cleanup(func() {
-		_ = e.within("Close of the backend", func(ctx context.Context) error { return b.Close(ctx) })
-	})
+	e.Cleanup(func() { _ = e.Within("Close of the backend", b.Close) })
 	return b
-}
-
-// errStuck is what within returns for a call that does not.
-var errStuck = errors.New("did not return")
-
-// within fails the test unless f returns in time. f runs on a goroutine of its own, so that one that never
-// returns is found; a panic of f is a failure.
-func (e *Env) within(what string, f func(context.Context) error) error {
-	e.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), e.Patience)
-	defer cancel()
-	type result struct {
-		err   error
-		panic any
-	}
-	done := make(chan result, 1) // the goroutine ends even if nobody waits any more
-	go func() {
-		var r result
-		defer func() {
-			r.panic = recover()
-			done <- r
-		}()
-		r.err = f(ctx)
-	}()
-	grace := time.NewTimer(e.Patience + e.Patience/4)
-	defer grace.Stop()
-	select {
-	case r := <-done:
-		if r.panic != nil {
-			e.Errorf("%s panicked: %v", what, r.panic)
-		}
-		return r.err
-	case <-grace.C:
-		e.Errorf("%s did not return within %v", what, e.Patience)
-		return errStuck
-	}
 }
 
 // messages makes n messages with ids prefix-0… spread over keys.
@@ -98,9 +51,9 @@ func messages(prefix string, n, keys int) []*message.Message {
 func id(m *message.Message) string { return m.Metadata[durable.MetaID] }
 
 // append stores msgs and fails the test unless all were.
-func (e *Env) append(b durable.Backend, topic string, msgs ...*message.Message) []durable.Position {
+func (e *env) append(b durable.Backend, topic string, msgs ...*message.Message) []durable.Position {
 	e.Helper()
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	ps, err := b.Append(ctx, topic, msgs...)
 	if err != nil {
@@ -110,24 +63,22 @@ func (e *Env) append(b durable.Backend, topic string, msgs ...*message.Message) 
 }
 
 // join adds a member to group g; it is closed after the check.
-func (e *Env) join(b durable.Backend, g durable.Group) durable.Consumer {
+func (e *env) join(b durable.Backend, g durable.Group) durable.Consumer {
 	e.Helper()
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	c, err := b.Consume(ctx, g)
 	if err != nil {
 		e.Fatalf("Consume: got %v, want nil", err)
 	}
-	e.Cleanup(func() { _ = e.within("Close of the consumer", func(ctx context.Context) error { return c.Close(ctx) }) })
+	e.Cleanup(func() { _ = e.Within("Close of the consumer", c.Close) })
 	return c
 }
 
 // leave closes c.
-func (e *Env) leave(c durable.Consumer) {
+func (e *env) leave(c durable.Consumer) {
 	e.Helper()
-	if err := e.within("Close of the consumer", func(ctx context.Context) error { return c.Close(ctx) }); err != nil {
-		e.Fatalf("Close of the consumer: got %v, want nil", err)
-	}
+	e.Do("Close of the consumer", c.Close)
 }
 
 func group(topic string) durable.Group {
@@ -135,9 +86,9 @@ func group(topic string) durable.Group {
 }
 
 // collect fetches until n deliveries of distinct ids have come.
-func (e *Env) collect(c durable.Consumer, n int) []durable.Delivery {
+func (e *env) collect(c durable.Consumer, n int) []durable.Delivery {
 	e.Helper()
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	var out []durable.Delivery
 	seen := map[string]bool{}
@@ -158,7 +109,7 @@ func (e *Env) collect(c durable.Consumer, n int) []durable.Delivery {
 }
 
 // quiet returns what Fetch gives within Quiet.
-func (e *Env) quiet(c durable.Consumer) []durable.Delivery {
+func (e *env) quiet(c durable.Consumer) []durable.Delivery {
 	ctx, cancel := context.WithTimeout(e.Ctx, e.Quiet)
 	defer cancel()
 	var out []durable.Delivery
@@ -173,7 +124,7 @@ func (e *Env) quiet(c durable.Consumer) []durable.Delivery {
 }
 
 // ack finishes ds, all that was fetched of their claims, in the backend's mode.
-func (e *Env) ack(c durable.Consumer, ds []durable.Delivery) {
+func (e *env) ack(c durable.Consumer, ds []durable.Delivery) {
 	e.Helper()
 	if e.Caps.Ack == durable.AckThrough {
 		last := map[*durable.Claim]durable.Delivery{}
@@ -185,7 +136,7 @@ func (e *Env) ack(c durable.Consumer, ds []durable.Delivery) {
 			ds = append(ds, d)
 		}
 	}
-	ctx, cancel := e.soon()
+	ctx, cancel := e.Soon()
 	defer cancel()
 	if err := c.Ack(ctx, ds...); err != nil {
 		e.Errorf("Ack: got %v, want nil", err)
@@ -193,7 +144,7 @@ func (e *Env) ack(c durable.Consumer, ds []durable.Delivery) {
 }
 
 // stored is everything in topic, by Replay where the backend has it, else by a group of its own.
-func (e *Env) stored(b durable.Backend, topic string, n int) []durable.Record {
+func (e *env) stored(b durable.Backend, topic string, n int) []durable.Record {
 	e.Helper()
 	if e.Caps.Replay {
 		return e.replay(b, topic, durable.Range{})
@@ -216,10 +167,10 @@ func (e *Env) stored(b durable.Backend, topic string, n int) []durable.Record {
 }
 
 // replay reads r to its end.
-func (e *Env) replay(b durable.Backend, topic string, r durable.Range) []durable.Record {
+func (e *env) replay(b durable.Backend, topic string, r durable.Range) []durable.Record {
 	e.Helper()
 	var out []durable.Record
-	err := e.within("Replay", func(ctx context.Context) error {
+	err := e.Within("Replay", func(ctx context.Context) error {
 		for rec, err := range b.Replay(ctx, topic, r) {
 			if err != nil {
 				return err
@@ -235,7 +186,7 @@ func (e *Env) replay(b durable.Backend, topic string, r durable.Range) []durable
 }
 
 // once fails the test unless got holds every id of want exactly once.
-func (e *Env) once(got []string, want []*message.Message) {
+func (e *env) once(got []string, want []*message.Message) {
 	e.Helper()
 	count := map[string]int{}
 	for _, g := range got {

@@ -2,8 +2,7 @@ package durabletest
 
 import (
 	"context"
-	"os"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/conformance"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,66 +28,25 @@ func plain(f func(durable.Backend) durable.Backend) func(testing.TB) func(durabl
 	return func(testing.TB) func(durable.Backend) durable.Backend { return f }
 }
 
-func soak() bool { return os.Getenv("DUALSTREAM_SOAK") == "1" }
-
-func checkNamed(t testing.TB, name string) Check {
-	t.Helper()
-	for _, c := range Checks() {
-		if c.Name == name {
-			return c
-		}
-	}
-	t.Fatalf("no check is named %q", name)
-	return Check{}
-}
-
 func TestEveryFaultIsCaughtByTheCheckOfItsPromise(t *testing.T) {
-	runs := 3
-	if soak() {
-		runs = 20
+	var faults []conformance.Fault[Harness]
+	for _, f := range slices.Concat(appendFaults(), groupFaults(), otherFaults()) {
+		faults = append(faults, conformance.Fault[Harness]{Name: f.name, Check: f.check, Harness: func(t testing.TB) Harness {
+			return harness(t, f.cfg, f.wrap(t))
+		}})
 	}
-	faults := append(append(appendFaults(), groupFaults()...), otherFaults()...)
 	if len(faults) < 20 {
 		t.Fatalf("got %d faults, want at least 20", len(faults))
 	}
-	for _, f := range faults {
-		c := checkNamed(t, f.check)
-		t.Run(strings.ReplaceAll(f.name, " ", "_"), func(t *testing.T) {
-			if !c.Alone {
-				t.Parallel()
-			}
-			for i := range runs {
-				r := observe(t, c, harness(t, f.cfg, f.wrap(t)))
-				if !r.Failed() {
-					t.Fatalf("run %d: %s did not notice", i, f.check)
-				}
-				if i == 0 {
-					t.Logf("%s: %s", f.check, r)
-				}
-			}
-		})
-	}
+	suite().Catches(t, faults)
 }
 
 func TestTheCorrectBackendPassesEveryCheck(t *testing.T) {
-	runs := 3
-	if soak() {
-		runs = 100
-	}
-	for _, c := range Checks() {
-		t.Run(c.Name, func(t *testing.T) {
-			if !c.Alone {
-				t.Parallel()
-			}
-			for i := range runs {
-				h := harness(t, memory.Config{}, func(b durable.Backend) durable.Backend { return b })
-				h.Patience = 30 * time.Second
-				if r := observe(t, c, h); r.Failed() {
-					t.Fatalf("run %d: %s", i, r)
-				}
-			}
-		})
-	}
+	suite().Passes(t, func(t testing.TB) Harness {
+		h := harness(t, memory.Config{}, func(b durable.Backend) durable.Backend { return b })
+		h.Patience = 30 * time.Second
+		return h
+	})
 }
 
 // untilEnd is a context that ends with the test, for faults that block.

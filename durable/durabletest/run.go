@@ -7,10 +7,12 @@ package durabletest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/conformance"
 )
 
 // Harness tells the suite how to reach the backend under test.
@@ -32,44 +34,23 @@ type Harness struct {
 	Quiet time.Duration
 }
 
-// Check is one promise of the contract.
-type Check struct {
-	Name  string
-	Needs func(durable.Capabilities, Harness) bool // nil: every backend
-	Alone bool                                     // not beside other checks
-	Run   func(*Env)
-}
+// check is one promise of the contract.
+type check = conformance.Check[durable.Capabilities, Harness, *env]
 
 // Run runs every check that the backend's Capabilities call for as a sub-test.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
-	h = h.fill(t)
-	caps := capabilities(t, h)
-	for _, alone := range []bool{true, false} {
-		for _, c := range Checks() {
-			if c.Alone != alone || c.Needs != nil && !c.Needs(caps, h) {
-				continue
-			}
-			t.Run(c.Name, func(t *testing.T) {
-				if !c.Alone {
-					t.Parallel()
-				}
-				c.Run(newEnv(t, h, caps))
-			})
-		}
+	suite().Run(t, h)
+}
+
+func suite() conformance.Suite[durable.Capabilities, Harness, *env] {
+	return conformance.Suite[durable.Capabilities, Harness, *env]{
+		Checks: slices.Concat(appendChecks(), consumeChecks(), handOverChecks(), replayChecks(), limitChecks(), closeChecks()),
+		Fill:   fill, Capabilities: capabilities, Env: newEnv,
 	}
 }
 
-// Checks is the list of all checks.
-func Checks() []Check {
-	var out []Check
-	for _, part := range [][]Check{appendChecks(), consumeChecks(), handOverChecks(), replayChecks(), limitChecks(), closeChecks()} {
-		out = append(out, part...)
-	}
-	return out
-}
-
-func (h Harness) fill(t testing.TB) Harness {
+func fill(t testing.TB, h Harness) Harness {
 	t.Helper()
 	if h.New == nil || h.NewTopic == nil {
 		t.Fatal("durabletest: Harness.New and Harness.NewTopic are required")

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dualstream/dualstream/internal/conformance"
 	"github.com/dualstream/dualstream/realtime"
 )
 
@@ -33,22 +34,37 @@ func (b *breakable) Subscribe(ctx context.Context, channels ...string) (realtime
 	}}, nil
 }
 
-func TestAHiddenBreakIsCaught(t *testing.T) {
-	runs := 3
-	if soak() {
-		runs = 20
+// breaking is a harness whose Break is told, or hidden.
+func breaking(testing.TB) Harness {
+	broken := make(chan struct{}, 1)
+	return Harness{
+		New:      func(t testing.TB) realtime.Backend { return &breakable{newMemory(t), broken, false} },
+		Break:    func(testing.TB) { broken <- struct{}{} },
+		Patience: 200 * time.Millisecond,
 	}
-	for range runs {
-		for _, hide := range []bool{false, true} {
-			broken := make(chan struct{}, 1)
-			r := observe(t, checkNamed(t, "Gap/IsToldAfterABrokenConnection"), Harness{
-				New:      func(testing.TB) realtime.Backend { return &breakable{newMemory(t), broken, hide} },
-				Break:    func(testing.TB) { broken <- struct{}{} },
-				Patience: 200 * time.Millisecond,
-			})
-			if r.Failed() != hide {
-				t.Fatalf("a bus that hides its gaps (%v): failed %v: %s", hide, r.Failed(), r)
+}
+
+func hiddenBreak() conformance.Fault[Harness] {
+	return conformance.Fault[Harness]{
+		Name: "hides a broken connection", Check: "Gap/IsToldAfterABrokenConnection",
+		Harness: func(t testing.TB) Harness {
+			h := breaking(t)
+			told := h.New
+			h.New = func(t testing.TB) realtime.Backend {
+				b := told(t).(*breakable)
+				b.hide = true
+				return b
 			}
+			return h
+		},
+	}
+}
+
+func TestABreakThatIsToldPasses(t *testing.T) {
+	s := suite()
+	for range conformance.Runs(3, 100) {
+		if r := s.Observe(t, s.Named(t, "Gap/IsToldAfterABrokenConnection"), breaking(t)); r.Failed() {
+			t.Fatal(r)
 		}
 	}
 }

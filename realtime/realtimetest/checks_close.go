@@ -9,8 +9,8 @@ import (
 	"github.com/dualstream/dualstream/realtime"
 )
 
-func closeChecks() []Check {
-	return []Check{
+func closeChecks() []check {
+	return []check{
 		{Name: "Close/EveryMethodThenReturnsErrClosed", Run: closeMethods},
 		{Name: "Close/IsBoundedAndUnblocksNext", Run: closeUnblocks},
 		{Name: "Close/OfASubscriptionEndsItAlone", Run: closeSubscription},
@@ -19,14 +19,14 @@ func closeChecks() []Check {
 }
 
 // closed fails the test unless f returns ErrClosed in time.
-func (e *Env) closed(what string, f func(context.Context) error) {
+func (e *env) closed(what string, f func(context.Context) error) {
 	e.Helper()
-	if err := e.within(what+" after Close", f); !errors.Is(err, realtime.ErrClosed) {
+	if err := e.Within(what+" after Close", f); !errors.Is(err, realtime.ErrClosed) {
 		e.Errorf("%s after Close: got %v, want ErrClosed", what, err)
 	}
 }
 
-func (e *Env) closedSubscription(s realtime.Subscription, channel string) {
+func (e *env) closedSubscription(s realtime.Subscription, channel string) {
 	e.Helper()
 	e.closed("Next", func(ctx context.Context) error {
 		_, err := s.Next(ctx)
@@ -34,17 +34,17 @@ func (e *Env) closedSubscription(s realtime.Subscription, channel string) {
 	})
 	e.closed("Add", func(ctx context.Context) error { return s.Add(ctx, channel) })
 	e.closed("Remove", func(ctx context.Context) error { return s.Remove(ctx, channel) })
-	if err := e.within("Close of the subscription", func(context.Context) error { return s.Close() }); err != nil {
+	if err := e.Within("Close of the subscription", func(context.Context) error { return s.Close() }); err != nil {
 		e.Errorf("Close of the subscription, again: got %v, want nil", err)
 	}
 }
 
-func closeMethods(e *Env) {
+func closeMethods(e *env) {
 	b, channel := e.open(), e.channel("1")
 	s := e.subscribe(b, channel)
 	e.notify(b, channel, "left behind")
 	for range 2 {
-		if err := e.within("Close", b.Close); err != nil {
+		if err := e.Within("Close", b.Close); err != nil {
 			e.Errorf("Close: got %v, want nil", err)
 		}
 	}
@@ -61,7 +61,7 @@ func closeMethods(e *Env) {
 	}
 }
 
-func closeUnblocks(e *Env) {
+func closeUnblocks(e *env) {
 	b, channel := e.open(), e.channel("1")
 	s := e.subscribe(b, channel)
 	ended := make(chan error, 1) // the result of the one Next
@@ -69,10 +69,10 @@ func closeUnblocks(e *Env) {
 		_, err := s.Next(e.Ctx)
 		ended <- err
 	}()
-	if err := e.within("Close", b.Close); err != nil {
+	if err := e.Within("Close", b.Close); err != nil {
 		e.Errorf("Close: got %v, want nil", err)
 	}
-	err := e.within("Next while the backend closes", func(ctx context.Context) error {
+	err := e.Within("Next while the backend closes", func(ctx context.Context) error {
 		select {
 		case err := <-ended:
 			return err
@@ -85,23 +85,23 @@ func closeUnblocks(e *Env) {
 	}
 }
 
-func closeSubscription(e *Env) {
+func closeSubscription(e *env) {
 	b, channel := e.open(), e.channel("1")
 	one, two := e.subscribe(b, channel), e.subscribe(b, channel)
-	e.do("Close of the subscription", func(context.Context) error { return one.Close() })
+	e.Do("Close of the subscription", func(context.Context) error { return one.Close() })
 	e.closedSubscription(one, channel)
 	e.notify(b, channel, "1")
 	e.want(two, channel, "1")
 }
 
-func closeLeaks(e *Env) {
+func closeLeaks(e *env) {
 	before := goleak.IgnoreCurrent()
 	b, channel := e.open(), e.channel("1")
 	kept, closed := e.subscribe(b, channel), e.subscribe(b, channel)
 	e.notify(b, channel, "1")
 	e.want(kept, channel, "1")
-	e.do("Close of the subscription", func(context.Context) error { return closed.Close() })
-	e.do("Close", b.Close)
+	e.Do("Close of the subscription", func(context.Context) error { return closed.Close() })
+	e.Do("Close", b.Close)
 	if err := goleak.Find(before); err != nil {
 		e.Errorf("after Close: %v", err)
 	}

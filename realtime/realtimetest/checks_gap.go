@@ -6,8 +6,8 @@ import (
 	"github.com/dualstream/dualstream/realtime"
 )
 
-func gapChecks() []Check {
-	return []Check{
+func gapChecks() []check {
+	return []check{
 		{Name: "Gap/IsToldToASlowSubscriber", Run: gapOverflow},
 		{Name: "Gap/IsToldAfterABrokenConnection", Needs: breaks, Alone: true, Run: gapBreak},
 	}
@@ -15,7 +15,7 @@ func gapChecks() []Check {
 
 // gapOverflow sends more than the subscription holds: what does not arrive must be told, and counted where a count
 // is given.
-func gapOverflow(e *Env) {
+func gapOverflow(e *env) {
 	b, channel, left := e.open(), e.channel("1"), e.Flood
 	s := e.subscribe(b, channel)
 	for left > 0 {
@@ -48,7 +48,7 @@ func gapOverflow(e *Env) {
 }
 
 // gapBreak breaks the connection: a gap is told, and then what is sent arrives.
-func gapBreak(e *Env) {
+func gapBreak(e *env) {
 	b, channel := e.open(), e.channel("1")
 	s := e.subscribe(b, channel)
 	e.notify(b, channel, "before")
@@ -57,7 +57,7 @@ func gapBreak(e *Env) {
 	if got := e.next(s); got.Gap == realtime.GapNone {
 		e.Errorf("Next after the connection broke: got %+v, want a gap", got)
 	}
-	e.do("Notify after the connection broke", func(ctx context.Context) error {
+	e.Do("Notify after the connection broke", func(ctx context.Context) error {
 		for { // connections for sending may be found broken one by one
 			err := b.Notify(ctx, realtime.Notification{Channel: channel, ID: "after"})
 			if err == nil || ctx.Err() != nil {

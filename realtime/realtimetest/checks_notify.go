@@ -9,8 +9,8 @@ import (
 	"github.com/dualstream/dualstream/realtime"
 )
 
-func notifyChecks() []Check {
-	return []Check{
+func notifyChecks() []check {
+	return []check{
 		{Name: "Notify/ArrivesWhole", Run: notifyWhole},
 		{Name: "Notify/KeepsTheOrderOnAChannel", Run: notifyOrder},
 		{Name: "Notify/ArrivesAtEverySubscriptionOnce", Run: notifyOnce},
@@ -20,7 +20,7 @@ func notifyChecks() []Check {
 	}
 }
 
-func notifyWhole(e *Env) {
+func notifyWhole(e *env) {
 	b := e.open()
 	n := realtime.Notification{
 		Channel: e.channel(`a*[1]\é:b`), ID: "id-1", Type: "type", SourceType: "source type", SourceID: `a*[1]\"é:b`,
@@ -29,7 +29,7 @@ func notifyWhole(e *Env) {
 	}
 	bare := realtime.Notification{Channel: n.Channel, ID: "id-2"}
 	s := e.subscribe(b, n.Channel)
-	e.do("Notify", func(ctx context.Context) error { return b.Notify(ctx, n, bare) })
+	e.Do("Notify", func(ctx context.Context) error { return b.Notify(ctx, n, bare) })
 	for _, want := range []realtime.Notification{n, bare} {
 		if got := e.next(s); got.Gap != realtime.GapNone || got.Notification != want {
 			e.Errorf("Next: got %+v, want %+v", got, want)
@@ -37,7 +37,7 @@ func notifyWhole(e *Env) {
 	}
 }
 
-func notifyOrder(e *Env) {
+func notifyOrder(e *env) {
 	b, channel, ids := e.open(), e.channel("1"), numbers(200)
 	s := e.subscribe(b, channel)
 	e.notify(b, channel, ids[:100]...)
@@ -47,7 +47,7 @@ func notifyOrder(e *Env) {
 	e.want(s, channel, ids...)
 }
 
-func notifyOnce(e *Env) {
+func notifyOnce(e *env) {
 	b, channel, ids := e.open(), e.channel("1"), numbers(20)
 	selectors := []string{channel, channel}
 	if e.Caps.Patterns {
@@ -61,10 +61,10 @@ func notifyOnce(e *Env) {
 	}
 }
 
-func notifyInvalid(e *Env) {
+func notifyInvalid(e *env) {
 	b, channel := e.open(), e.channel("1")
 	s := e.subscribe(b, channel)
-	err := e.within("Notify", func(ctx context.Context) error {
+	err := e.Within("Notify", func(ctx context.Context) error {
 		return b.Notify(ctx, realtime.Notification{Channel: channel, ID: "valid"}, realtime.Notification{Channel: channel})
 	})
 	var invalid *realtime.InvalidError
@@ -74,10 +74,10 @@ func notifyInvalid(e *Env) {
 	e.quiet(s)
 }
 
-func notifyContext(e *Env) {
+func notifyContext(e *env) {
 	b, channel := e.open(), e.channel("1")
 	s := e.subscribe(b, channel)
-	err := e.within("Notify with a context that is done", func(ctx context.Context) error {
+	err := e.Within("Notify with a context that is done", func(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(ctx)
 		cancel()
 		return b.Notify(ctx, realtime.Notification{Channel: channel, ID: "1"})
@@ -88,12 +88,12 @@ func notifyContext(e *Env) {
 	e.quiet(s)
 }
 
-func notifyKeeps(e *Env) {
+func notifyKeeps(e *env) {
 	b, channel := e.open(), e.channel("1")
 	s := e.subscribe(b, channel)
 	ns := []realtime.Notification{{Channel: channel, ID: "1"}, {Channel: channel, ID: "2"}}
 	before := slices.Clone(ns)
-	e.do("Notify", func(ctx context.Context) error { return b.Notify(ctx, ns...) })
+	e.Do("Notify", func(ctx context.Context) error { return b.Notify(ctx, ns...) })
 	if !slices.Equal(ns, before) {
 		e.Errorf("Notify changed its arguments: got %+v, want %+v", ns, before)
 	}

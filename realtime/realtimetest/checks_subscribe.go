@@ -7,8 +7,8 @@ import (
 	"github.com/dualstream/dualstream/realtime"
 )
 
-func subscribeChecks() []Check {
-	return []Check{
+func subscribeChecks() []check {
+	return []check{
 		{Name: "Subscribe/MissesNothingThatIsSentAfterIt", Run: subscribeMisses},
 		{Name: "Subscribe/YieldsOnlyItsChannels", Run: subscribeOnly},
 		{Name: "Subscribe/TakesPatterns", Needs: patterns, Run: subscribePatterns},
@@ -24,7 +24,7 @@ func subscribeChecks() []Check {
 
 const rounds = 20 // of what a race could hide
 
-func subscribeMisses(e *Env) {
+func subscribeMisses(e *env) {
 	b := e.open()
 	for _, id := range numbers(rounds) {
 		s := e.subscribe(b, e.channel(id), e.channel(id+"-other"))
@@ -32,11 +32,11 @@ func subscribeMisses(e *Env) {
 		e.notify(b, e.channel(id+"-other"), "2")
 		e.want(s, e.channel(id), "1")
 		e.want(s, e.channel(id+"-other"), "2")
-		e.do("Close of the subscription", func(context.Context) error { return s.Close() })
+		e.Do("Close of the subscription", func(context.Context) error { return s.Close() })
 	}
 }
 
-func subscribeOnly(e *Env) {
+func subscribeOnly(e *env) {
 	b, literal := e.open(), e.channel("a*[1]?")
 	s := e.subscribe(b, literal)
 	for _, other := range []string{"ab1x", "a*1?", "a*[1]", "a*[1]??", "A*[1]?", ""} {
@@ -47,7 +47,7 @@ func subscribeOnly(e *Env) {
 	e.quiet(s)
 }
 
-func subscribePatterns(e *Env) {
+func subscribePatterns(e *env) {
 	b := e.open()
 	globs := []string{e.channel("a*"), e.channel("?b[0-9]"), e.channel("[^x]"), e.channel(realtime.Escape("c*[1]"))}
 	channels := []string{"a", "ab1", "bb7", "bbx", "x", "y", "c*[1]", "c*1", "cc1", "zz"}
@@ -64,13 +64,13 @@ func subscribePatterns(e *Env) {
 			e.want(s, e.channel(id), id)
 		}
 		e.quiet(s)
-		e.do("Close of the subscription", func(context.Context) error { return s.Close() })
+		e.Do("Close of the subscription", func(context.Context) error { return s.Close() })
 	}
 }
 
-func subscribeUnsupported(e *Env) {
+func subscribeUnsupported(e *env) {
 	b := e.open()
-	err := e.within("Subscribe", func(ctx context.Context) error {
+	err := e.Within("Subscribe", func(ctx context.Context) error {
 		_, err := b.Subscribe(ctx, realtime.Pattern(e.channel("*")))
 		return err
 	})
@@ -79,10 +79,10 @@ func subscribeUnsupported(e *Env) {
 	}
 }
 
-func subscribeInvalid(e *Env) {
+func subscribeInvalid(e *env) {
 	b := e.open()
 	for _, channels := range [][]string{nil, {""}, {e.channel("1"), "a\nb"}, {"\xff"}} {
-		err := e.within("Subscribe", func(ctx context.Context) error {
+		err := e.Within("Subscribe", func(ctx context.Context) error {
 			_, err := b.Subscribe(ctx, channels...)
 			return err
 		})
@@ -92,12 +92,12 @@ func subscribeInvalid(e *Env) {
 	}
 }
 
-func subscribeContext(e *Env) {
+func subscribeContext(e *env) {
 	b, channel := e.open(), e.channel("1")
 	s := e.subscribe(b, channel) // its context has ended now
 	e.notify(b, channel, "1")
 	e.want(s, channel, "1")
-	err := e.within("Subscribe with a context that is done", func(ctx context.Context) error {
+	err := e.Within("Subscribe with a context that is done", func(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(ctx)
 		cancel()
 		_, err := b.Subscribe(ctx, channel)
@@ -108,11 +108,11 @@ func subscribeContext(e *Env) {
 	}
 }
 
-func nextContext(e *Env) {
+func nextContext(e *env) {
 	b, channel := e.open(), e.channel("1")
 	s := e.subscribe(b, channel)
 	started, cancelled := make(chan struct{}), make(chan struct{})
-	err := e.within("Next whose context is cancelled", func(ctx context.Context) error {
+	err := e.Within("Next whose context is cancelled", func(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(ctx)
 		go func() {
 			defer close(cancelled)
@@ -132,11 +132,11 @@ func nextContext(e *Env) {
 	e.want(s, channel, "1")
 }
 
-func addMisses(e *Env) {
+func addMisses(e *env) {
 	b := e.open()
 	s := e.subscribe(b, e.channel("first"))
 	for _, id := range numbers(rounds) {
-		e.do("Add", func(ctx context.Context) error { return s.Add(ctx, e.channel(id)) })
+		e.Do("Add", func(ctx context.Context) error { return s.Add(ctx, e.channel(id)) })
 		e.notify(b, e.channel(id), id)
 		e.want(s, e.channel(id), id)
 	}
@@ -144,24 +144,24 @@ func addMisses(e *Env) {
 	e.want(s, e.channel("first"), "still")
 }
 
-func addTwice(e *Env) {
+func addTwice(e *env) {
 	b, channel := e.open(), e.channel("1")
 	s := e.subscribe(b, channel)
 	for range 2 {
-		e.do("Add", func(ctx context.Context) error { return s.Add(ctx, channel) })
+		e.Do("Add", func(ctx context.Context) error { return s.Add(ctx, channel) })
 	}
 	e.notify(b, channel, "1")
 	e.want(s, channel, "1")
 	e.quiet(s)
-	e.do("Remove", func(ctx context.Context) error { return s.Remove(ctx, channel) })
+	e.Do("Remove", func(ctx context.Context) error { return s.Remove(ctx, channel) })
 	e.notify(b, channel, "2")
 	e.quiet(s)
 }
 
-func removeEnds(e *Env) {
+func removeEnds(e *env) {
 	b := e.open()
 	s := e.subscribe(b, e.channel("1"), e.channel("2"))
-	e.do("Remove", func(ctx context.Context) error { return s.Remove(ctx, e.channel("1"), e.channel("never there")) })
+	e.Do("Remove", func(ctx context.Context) error { return s.Remove(ctx, e.channel("1"), e.channel("never there")) })
 	e.notify(b, e.channel("1"), "removed")
 	e.notify(b, e.channel("2"), "kept")
 	e.want(s, e.channel("2"), "kept")

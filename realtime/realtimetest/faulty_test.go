@@ -2,7 +2,6 @@ package realtimetest
 
 import (
 	"context"
-	"slices"
 	"testing"
 
 	"github.com/dualstream/dualstream/realtime"
@@ -98,5 +97,3 @@ func altering(alter func(*realtime.Signal) (keep bool)) func(testing.TB, realtim
 		}}
 	})
 }
-
-func faults() []fault { return slices.Concat(notifyFaults(), subscriptionFaults(), closeFaults()) }

@@ -7,9 +7,11 @@ package realtimetest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/dualstream/dualstream/internal/conformance"
 	"github.com/dualstream/dualstream/realtime"
 )
 
@@ -28,44 +30,23 @@ type Harness struct {
 	Quiet time.Duration
 }
 
-// Check is one promise of the contract.
-type Check struct {
-	Name  string
-	Needs func(realtime.Capabilities, Harness) bool // nil: every backend
-	Alone bool                                      // not beside other checks
-	Run   func(*Env)
-}
+// check is one promise of the contract.
+type check = conformance.Check[realtime.Capabilities, Harness, *env]
 
 // Run runs every check that the backend's Capabilities call for as a sub-test.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
-	h = h.fill(t)
-	caps := capabilities(t, h)
-	for _, alone := range []bool{true, false} {
-		for _, c := range Checks() {
-			if c.Alone != alone || c.Needs != nil && !c.Needs(caps, h) {
-				continue
-			}
-			t.Run(c.Name, func(t *testing.T) {
-				if !c.Alone {
-					t.Parallel()
-				}
-				c.Run(newEnv(t, h, caps))
-			})
-		}
+	suite().Run(t, h)
+}
+
+func suite() conformance.Suite[realtime.Capabilities, Harness, *env] {
+	return conformance.Suite[realtime.Capabilities, Harness, *env]{
+		Checks: slices.Concat(notifyChecks(), subscribeChecks(), gapChecks(), closeChecks()),
+		Fill:   fill, Capabilities: capabilities, Env: newEnv,
 	}
 }
 
-// Checks is the list of all checks.
-func Checks() []Check {
-	var out []Check
-	for _, part := range [][]Check{notifyChecks(), subscribeChecks(), gapChecks(), closeChecks()} {
-		out = append(out, part...)
-	}
-	return out
-}
-
-func (h Harness) fill(t testing.TB) Harness {
+func fill(t testing.TB, h Harness) Harness {
 	t.Helper()
 	if h.New == nil {
 		t.Fatal("realtimetest: Harness.New is required")
