@@ -50,7 +50,7 @@ func ExampleRetry_howDoIRetryWithBackoff() {
 	err = durable.Process(ctx, backend, group, func(msg *message.Message) error {
 		_, err := retried(msg)
 		return err
-	}, durable.ProcessOptions{Logger: quiet})
+	}, durable.ProcessOptions{Logger: silent})
 	fmt.Println(err)
 	// Output:
 	// attempt 1 failed: the warehouse does not answer
@@ -94,7 +94,7 @@ func ExampleTimeout_howDoIBoundAHandler() {
 }
 
 func ExampleRecover_howDoISurviveAPanic() {
-	handler := middleware.Recover{Logger: quiet}.Middleware(func(*message.Message) ([]*message.Message, error) {
+	handler := middleware.Recover{Logger: silent}.Middleware(func(*message.Message) ([]*message.Message, error) {
 		panic("index out of range")
 	})
 	_, err := handler(message.NewMessage("1", nil))

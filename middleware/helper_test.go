@@ -16,7 +16,7 @@ import (
 
 var errHandler = errors.New("handler failed")
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // newMemory is a backend with one partition a topic.
 func newMemory(t testing.TB, cfg memory.Config) *memory.Backend {
@@ -73,7 +73,7 @@ func processWith(b durable.Backend, group string, h message.HandlerFunc, o durab
 	ctx, stop := context.WithCancel(context.Background())
 	p := &processing{stop: stop, done: make(chan error, 1)}
 	if o.Logger == nil {
-		o.Logger = quiet
+		o.Logger = silent
 	}
 	go func() {
 		p.done <- durable.Process(ctx, b, durable.Group{Name: group, Topics: durable.Topics(topics...)}, plain(h), o)
@@ -89,8 +89,8 @@ func (p *processing) end(t testing.TB) {
 	}
 }
 
-// stored replays a topic.
-func stored(t testing.TB, b durable.Backend, topic string) []durable.Record {
+// replayed is a topic.
+func replayed(t testing.TB, b durable.Backend, topic string) []durable.Record {
 	t.Helper()
 	var out []durable.Record
 	for r, err := range b.Replay(context.Background(), topic, durable.Range{}) {
@@ -129,4 +129,22 @@ func (l *log[T]) list() []T {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]T(nil), l.all...)
+}
+
+// garbled is a backend none of whose deliveries can be decoded.
+type garbled struct{ durable.Backend }
+
+func (g *garbled) Consume(ctx context.Context, group durable.Group) (durable.Consumer, error) {
+	c, err := g.Backend.Consume(ctx, group)
+	return &garbling{c}, err
+}
+
+type garbling struct{ durable.Consumer }
+
+func (g *garbling) Fetch(ctx context.Context, n int) ([]durable.Delivery, error) {
+	ds, err := g.Consumer.Fetch(ctx, n)
+	for i := range ds {
+		ds[i].DecodeErr = errors.New("not a message")
+	}
+	return ds, err
 }

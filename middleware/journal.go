@@ -14,6 +14,7 @@ type journal[T any] struct {
 	size  atomic.Int64 // lets deliveries that never failed pass without the lock
 	mu    sync.Mutex
 	notes map[place]*note[T]
+	gone  func(T) // told of every note that goes; nil: nobody
 }
 
 // place identifies a delivery.
@@ -67,20 +68,24 @@ func (j *journal[T]) set(ctx context.Context, p place, v T) {
 // drop removes the note of p, where there is one.
 func (j *journal[T]) drop(p place) {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	if n := j.notes[p]; n != nil {
+	n := j.notes[p]
+	j.mu.Unlock()
+	if n != nil {
 		n.stop()
-		delete(j.notes, p)
-		j.size.Add(-1)
+		j.forget(p, n)
 	}
 }
 
 // forget removes n unless it was dropped already.
 func (j *journal[T]) forget(p place, n *note[T]) {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.notes[p] == n {
+	mine := j.notes[p] == n
+	if mine {
 		delete(j.notes, p)
 		j.size.Add(-1)
+	}
+	j.mu.Unlock()
+	if mine && j.gone != nil {
+		j.gone(n.value)
 	}
 }

@@ -98,7 +98,7 @@ func TestTheEndOfTheMessageIsNoTimeout(t *testing.T) {
 }
 
 func TestAPanicIsAnError(t *testing.T) {
-	h := middleware.Recover{Logger: quiet}.Middleware(func(*message.Message) ([]*message.Message, error) { panic(errHandler) })
+	h := middleware.Recover{Logger: silent}.Middleware(func(*message.Message) ([]*message.Message, error) { panic(errHandler) })
 	out, err := h(event(t, "1", "a"))
 	var p *durable.PanicError
 	if out != nil || !errors.As(err, &p) || !errors.Is(err, errHandler) || len(p.Stack) == 0 {

@@ -1,0 +1,276 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+// Defaults of Poison.
+const (
+	DefaultPoisonSuffix = ".poison"
+	DefaultPoisonWrite  = 10 * time.Second
+	DefaultProbeEvery   = 5 * time.Second
+
+	poisonInitial = 100 * time.Millisecond // backoff of a poison topic that cannot be written
+	poisonMax     = 10 * time.Second
+)
+
+// AfterPoison says what becomes of a key whose event was poisoned.
+type AfterPoison int
+
+// What Poison.After may be.
+const (
+	// Continue acknowledges the event: the next one of its key follows.
+	Continue AfterPoison = iota
+	// ParkKey has the key wait, see durable.Park: the event stays the first of its key at its source, and is tried
+	// again by the claim's next owner. The event in the poison topic is a copy. Outside of durable.Process it holds
+	// the handler until the context of the message ends.
+	ParkKey
+	// Stop ends durable.Process with the *Failure. The event stays at its source, as with ParkKey.
+	Stop
+)
+
+// Poison keeps events that cannot be handled in a durable topic of their own: those whose error is permanent, whose
+// attempts are used up, whose handler panicked last, and whose stored bytes are not a message. It belongs outside of
+// Retry; without a Retry inside, the first failure is the last, unless it asks for another attempt.
+//
+// The source is acknowledged only after the poison topic has confirmed. While it cannot be written, the event stays
+// unacknowledged, the write is tried again without the handler, and Health tells. A crash between the two leaves the
+// event in both. What is busy, a shutdown included, is never poisoned.
+//
+// The event keeps its payload, metadata, id and key, and has the keys MetaPoison… beside them. One that is too large
+// for the poison topic with them loses the application's metadata first, and then its payload, in place of which it
+// has a reference {"topic","position"} to the original.
+//
+// An event that was redriven for another group (see Redrive) is acknowledged without the handler.
+//
+// All methods are safe for concurrent use. A Poison must not be copied after its first use.
+type Poison struct {
+	// Backend holds the poison topics; required.
+	Backend durable.Backend
+	// Group in which events fail. Defaults to the group under durable.Process, to the handler's name under a
+	// Watermill router.
+	Group string
+	// TopicOf names the poison topic of a topic; "" is an event of which nothing tells the topic. Defaults to the
+	// topic and ".poison", or "poison".
+	TopicOf func(origin string) string
+	// After says what follows. Defaults to Continue.
+	After AfterPoison
+	// PauseAfter is the number of poisonings in a row after which the deploy, not the events, is taken for broken:
+	// nothing more is poisoned or handled, but one event every ProbeEvery, until one succeeds. Defaults to never.
+	PauseAfter int
+	// ProbeEvery is the time between probes. Defaults to 5 s.
+	ProbeEvery time.Duration
+	// WriteTimeout bounds one write. Defaults to 10 s.
+	WriteTimeout time.Duration
+	// OnPoison is told of every event that was poisoned. It is called from many goroutines.
+	OnPoison func(PoisonEvent)
+	// Logger is told when poisoning begins, when it cannot be written, and of pauses. Defaults to slog.Default().
+	Logger *slog.Logger
+
+	once  sync.Once
+	state *poison
+	err   error
+}
+
+// PoisonEvent is an event that is in a poison topic now.
+type PoisonEvent struct {
+	Topic       string // of the event
+	PoisonTopic string
+	Failure     *Failure
+	Message     *message.Message // as it was delivered
+}
+
+// Validate returns an *durable.InvalidError that names the field that makes no sense, or nil.
+func (p *Poison) Validate() error {
+	if p.Backend == nil {
+		return durable.Invalid("Poison.Backend", "nil", "pass the backend that is to hold the poison topics")
+	}
+	if p.After < Continue || p.After > Stop {
+		return durable.Invalid("Poison.After", strconv.Itoa(int(p.After)), "use Continue, ParkKey or Stop")
+	}
+	return firstError(
+		notNegative("Poison.PauseAfter", p.PauseAfter), notNegative("Poison.ProbeEvery", p.ProbeEvery),
+		notNegative("Poison.WriteTimeout", p.WriteTimeout),
+	)
+}
+
+// Middleware wraps h. Several handlers may share one Poison: they share its pause too.
+func (p *Poison) Middleware(h message.HandlerFunc) message.HandlerFunc {
+	s, err := p.open()
+	if err != nil {
+		return refuse(err)
+	}
+	return func(msg *message.Message) ([]*message.Message, error) { return s.handle(msg, h) }
+}
+
+// Health is nil, or says that events wait because the poison topic cannot be written, or that handling is paused.
+func (p *Poison) Health(context.Context) error {
+	s, err := p.open()
+	if err != nil {
+		return err
+	}
+	if n := s.stuck.Load(); n > 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return fmt.Errorf("poison queue: %d events wait to be written: %w", n, s.lastErr)
+	}
+	if s.gate.paused() {
+		return fmt.Errorf("poison queue: paused after %d poisonings in a row, one event every %s is tried", p.PauseAfter, s.gate.every)
+	}
+	return nil
+}
+
+// poison is a Poison with its defaults filled in, at work.
+type poison struct {
+	backend  durable.Backend
+	maxBytes int
+	group    string
+	topicOf  func(string) string
+	after    AfterPoison
+	timeout  time.Duration
+	onPoison func(PoisonEvent)
+	logger   *slog.Logger
+	gate     gate
+	unsaved  journal[unsaved] // events whose poison write is still to be confirmed
+	stuck    atomic.Int64     // their number, those that wait in place included
+
+	mu      sync.Mutex
+	lastErr error // of the last write that failed
+}
+
+func (p *Poison) open() (*poison, error) {
+	p.once.Do(func() {
+		if p.err = p.Validate(); p.err != nil {
+			return
+		}
+		s := &poison{
+			backend: p.Backend, maxBytes: p.Backend.Capabilities().MaxMessageBytes,
+			group: p.Group, topicOf: p.TopicOf, after: p.After, onPoison: p.OnPoison,
+			timeout: orDefault(p.WriteTimeout, DefaultPoisonWrite),
+			logger:  orDefault(p.Logger, slog.Default()),
+			gate:    gate{after: int64(p.PauseAfter), every: orDefault(p.ProbeEvery, DefaultProbeEvery)},
+		}
+		if s.topicOf == nil {
+			s.topicOf = poisonTopic
+		}
+		s.unsaved.gone = func(unsaved) { s.stuck.Add(-1) }
+		p.state = s
+	})
+	return p.state, p.err
+}
+
+func poisonTopic(origin string) string {
+	if origin == "" {
+		return DefaultPoisonSuffix[1:]
+	}
+	return origin + DefaultPoisonSuffix
+}
+
+// handle is the middleware around one message.
+func (s *poison) handle(msg *message.Message, h message.HandlerFunc) ([]*message.Message, error) {
+	ctx := msg.Context()
+	d, under := durable.DeliveryOf(ctx)
+	if forOthers(msg, s.groupOf(ctx, d)) {
+		return nil, nil
+	}
+	if under && !s.unsaved.empty() {
+		if u, ok := s.unsaved.get(placeOf(d)); ok {
+			return nil, s.save(ctx, d, u)
+		}
+	}
+	if under && d.DecodeErr != nil {
+		return nil, s.give(ctx, msg, d, under, firstFailure(d, d.DecodeErr, ReasonUndecodable))
+	}
+	if err := s.gate.enter(ctx, under); err != nil {
+		return nil, err
+	}
+	out, err := h(msg)
+	if err == nil {
+		s.succeeded()
+		return out, nil
+	}
+	msg.SetContext(ctx)
+	failure, err := s.verdict(ctx, d, err)
+	switch {
+	case failure == nil && err == nil: // skipped
+		s.succeeded()
+		return nil, nil
+	case failure == nil:
+		return nil, err
+	case s.gate.paused():
+		return nil, s.probed(ctx, failure, under)
+	}
+	return nil, s.give(ctx, msg, d, under, failure)
+}
+
+// verdict is the failure to poison, or the error to pass on; neither: the event is skipped.
+func (s *poison) verdict(ctx context.Context, d durable.Delivery, err error) (*Failure, error) {
+	if ctx.Err() != nil {
+		return nil, interruption(context.Cause(ctx), err)
+	}
+	if durable.VerbOf(err) != durable.VerbRetry {
+		return nil, err
+	}
+	var f *Failure
+	if errors.As(err, &f) {
+		return f, nil
+	}
+	class := ClassOf(err)
+	switch class {
+	case ClassSkip:
+		return nil, nil
+	case ClassBusy:
+		return nil, durable.Release(err)
+	default:
+	}
+	if _, again := durable.RetryDelay(err); again && class != ClassPermanent {
+		return nil, err
+	}
+	reason := reasonOf(err, class)
+	if reason == ReasonExhausted {
+		reason = ReasonFailed
+	}
+	return firstFailure(d, err, reason), nil
+}
+
+func firstFailure(d durable.Delivery, err error, reason string) *Failure {
+	now := time.Now()
+	return &Failure{Err: err, Reason: reason, Attempts: max(d.Attempt, 1), First: now, Last: now}
+}
+
+// succeeded ends a row of poisonings, and a pause.
+func (s *poison) succeeded() {
+	if s.gate.succeeded() {
+		s.logger.Info("middleware: an event was handled, poison queue goes on")
+	}
+}
+
+// probed is the result of an event that failed as a probe: it is not poisoned, but tried again.
+func (s *poison) probed(ctx context.Context, f *Failure, under bool) error {
+	if !under {
+		_ = wait(ctx, s.gate.every)
+	}
+	return Busy(fmt.Errorf("%w: %w", errPaused, f), s.gate.every)
+}
+
+func (s *poison) groupOf(ctx context.Context, d durable.Delivery) string {
+	switch {
+	case s.group != "":
+		return s.group
+	case d.Group != "":
+		return d.Group
+	default:
+		return message.HandlerNameFromCtx(ctx)
+	}
+}

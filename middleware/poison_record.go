@@ -1,0 +1,174 @@
+package middleware
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+const maxShort = 256 // bytes of a value in a record that had to be cut
+
+// forms makes an event of a poison topic: as a whole, without the application's metadata, and without its payload.
+type forms struct {
+	msg *message.Message
+	why message.Metadata // what Poison adds
+	ref reference
+}
+
+// reference stands for a payload that was too large.
+type reference struct {
+	Topic    string `json:"topic"`
+	Position string `json:"position"`
+}
+
+// prepare makes the record of msg, which failed with f.
+func (s *poison) prepare(ctx context.Context, msg *message.Message, d durable.Delivery, f *Failure) unsaved {
+	origin := originOf(ctx, msg, d)
+	why := message.Metadata{
+		MetaPoisonReason:     headerText(f.Err.Error(), maxReason),
+		MetaPoisonTopic:      origin,
+		MetaPoisonHandler:    message.HandlerNameFromCtx(ctx),
+		MetaPoisonSubscriber: message.SubscriberNameFromCtx(ctx),
+		MetaPoisonClass:      f.Reason,
+		MetaPoisonAttempts:   strconv.Itoa(f.Attempts),
+		MetaPoisonFirst:      f.First.UTC().Format(time.RFC3339Nano),
+		MetaPoisonLast:       f.Last.UTC().Format(time.RFC3339Nano),
+		MetaPoisonGroup:      s.groupOf(ctx, d),
+	}
+	if d.Claim != nil {
+		why[MetaPoisonPosition] = string(d.Position)
+		why[MetaPoisonPartition] = strconv.Itoa(d.Claim.Partition())
+		why[MetaPoisonKey] = headerText(d.Key, maxReason)
+		if !d.StoredAt.IsZero() {
+			why[MetaPoisonStored] = d.StoredAt.UTC().Format(time.RFC3339Nano)
+		}
+	}
+	carryOrigin(why, msg.Metadata)
+	return unsaved{
+		failure: f, origin: origin, topic: s.topicOf(origin), msg: msg,
+		forms: &forms{msg: msg, why: why, ref: reference{Topic: origin, Position: why[MetaPoisonPosition]}},
+	}
+}
+
+// originOf is the event's own topic: that of a retry tier is not.
+func originOf(ctx context.Context, msg *message.Message, d durable.Delivery) string {
+	switch {
+	case msg.Metadata[MetaTierTopic] != "":
+		return msg.Metadata[MetaTierTopic]
+	case d.Topic != "":
+		return d.Topic
+	default:
+		return message.SubscribeTopicFromCtx(ctx)
+	}
+}
+
+// carryOrigin has the position in the event's own topic where msg comes from a retry tier.
+func carryOrigin(why, msg message.Metadata) {
+	if msg[MetaTierTopic] == "" {
+		return
+	}
+	why[MetaPoisonPosition], why[MetaPoisonPartition] = msg[MetaTierPosition], msg[MetaTierPartition]
+	if at := msg[MetaTierStored]; at != "" {
+		why[MetaPoisonStored] = at
+	}
+}
+
+// whole has everything that can be carried.
+func (f *forms) whole() *message.Message {
+	meta := make(message.Metadata, len(f.msg.Metadata)+len(f.why))
+	for k, v := range f.msg.Metadata {
+		if carried(k) {
+			meta[k] = v
+		}
+	}
+	return f.make(meta, f.msg.Payload)
+}
+
+// carried tells whether a backend takes a metadata key, and whether it still means something: the stored bytes of what
+// cannot be decoded may hold anything.
+func carried(key string) bool {
+	if strings.HasPrefix(key, "ds-poison-") || strings.HasPrefix(key, "ds-retry-") || key == durable.MetaUUID || key == "" {
+		return false
+	}
+	for i := range len(key) {
+		if key[i] < 0x20 || key[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// bare has the attributes of the event and what Poison adds.
+func (f *forms) bare() *message.Message {
+	meta := make(message.Metadata, len(f.why)+16)
+	for k, v := range f.msg.Metadata {
+		if carried(k) && attribute(k) {
+			meta[k] = v
+		}
+	}
+	meta[MetaPoisonCut] = cutHeaders
+	return f.make(meta, f.msg.Payload)
+}
+
+// attribute tells whether key belongs to the event itself, or to its trace.
+func attribute(key string) bool {
+	switch key {
+	case durable.MetaContentType, "traceparent", "tracestate", MetaRedriveLoops, MetaRedriveGroup:
+		return true
+	}
+	return strings.HasPrefix(key, "ce_")
+}
+
+// reference has the place of the original instead of the payload, and no long values.
+func (f *forms) reference() *message.Message {
+	m := f.bare()
+	m.Metadata[MetaPoisonCut] = cutPayload
+	for k, v := range m.Metadata {
+		if len(v) > maxShort && k != durable.MetaPartitionKey && k != MetaPoisonPosition {
+			m.Metadata[k] = headerText(v, maxShort)
+		}
+	}
+	m.Payload, _ = json.Marshal(f.ref) // two strings cannot fail
+	if f.ref.Position == "" {
+		m.Payload = nil
+	}
+	return m
+}
+
+func (f *forms) make(meta message.Metadata, payload []byte) *message.Message {
+	maps.Copy(meta, f.why)
+	for k, v := range meta {
+		if v == "" && strings.HasPrefix(k, "ds-poison-") {
+			delete(meta, k)
+		}
+	}
+	if key := f.why[MetaPoisonKey]; key != "" && meta[durable.MetaPartitionKey] == "" {
+		meta[durable.MetaPartitionKey] = key
+	}
+	m := message.NewMessage(f.msg.UUID, payload)
+	m.Metadata = meta
+	return m
+}
+
+// append stores the fullest form that topic takes.
+func (s *poison) append(ctx context.Context, topic string, f *forms) error {
+	var err error
+	for _, form := range [...]func() *message.Message{f.whole, f.bare, f.reference} {
+		m := form()
+		if err = durable.CheckSize(durable.Size(m), s.maxBytes); err != nil {
+			continue
+		}
+		if _, err = s.backend.Append(ctx, topic, m); err == nil || !errors.Is(err, durable.ErrTooLarge) {
+			return err
+		}
+	}
+	return err
+}
