@@ -24,7 +24,7 @@ type Backend struct {
 	end       context.CancelCauseFunc
 	reads     context.Context // of Replay; ends when Close begins
 	stopReads context.CancelFunc
-	wg        sync.WaitGroup // goroutines that the backend owns, and calls of Replay and Consume
+	wg        sync.WaitGroup // goroutines that the backend owns, its consumers, and calls of Consume
 
 	mu        sync.Mutex
 	closed    bool
@@ -102,7 +102,7 @@ func open(cfg Config) (*Backend, error) {
 func (b *Backend) Capabilities() durable.Capabilities {
 	return durable.Capabilities{
 		Backend: "kafka", Ack: durable.AckThrough, Groups: true, OrderedGroup: true, Replay: true, ReplayFollow: true,
-		StartAtTime: true, DynamicTopics: true, Partitions: true, MaxMessageBytes: b.cfg.MaxMessageBytes - sizeHeadroom,
+		StartAtTime: true, DynamicTopics: true, Partitions: true, AttemptCount: true, MaxMessageBytes: b.cfg.MaxMessageBytes - sizeHeadroom,
 	}
 }
 
@@ -129,22 +129,23 @@ func (b *Backend) Close(ctx context.Context) error {
 			open = append(open, c)
 		}
 		b.mu.Unlock()
-		b.closeErr = b.shut(ctx, open)
-		close(b.finished)
+		go func() { // ends with ctx at the latest
+			b.closeErr = b.shut(ctx, open)
+			close(b.finished)
+		}()
 	})
-	select {
-	case <-b.finished:
-		return b.closeErr
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return closing(ctx, b.finished, &b.closeErr)
 }
 
 func (b *Backend) shut(ctx context.Context, open []*consumer) error {
 	b.stopReads()
 	var errs []error
+	ends := make(chan error, len(open)) // one each
 	for _, c := range open {
-		errs = append(errs, c.Close(ctx))
+		go func() { ends <- c.Close(ctx) }()
+	}
+	for range open {
+		errs = append(errs, <-ends)
 	}
 	if !waitFor(ctx, &b.calls) {
 		errs = append(errs, fmt.Errorf("kafka: close: calls were in flight: %w", ctx.Err()))

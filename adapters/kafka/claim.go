@@ -1,28 +1,26 @@
 package kafka
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"time"
-
-	"github.com/IBM/sarama"
 
 	"github.com/dualstream/dualstream/durable"
 )
 
 const (
-	claimBuffer = 2048    // records per claim that wait for Fetch
-	claimBytes  = 8 << 20 // and their payloads; one batch of the pump may go beyond
-	pumpBatch   = 256     // records that the pump moves at once
+	claimBuffer = 2048    // records of a claim that wait for Fetch; one response may go beyond
+	claimBytes  = 8 << 20 // and their payloads
 )
 
-// held is a claim of this member with what was read from it. The consumer's mu guards it below claim.
+// held is a claim of this member with what was read from it. The consumer's mu guards it, but for what the reader has.
 type held struct {
 	claim    *durable.Claim
-	session  sarama.ConsumerGroupSession
+	part     part // where reading is; its reader's, or that of who places it
+	lost     bool // of its leader: the metadata must be asked
+	expired  bool // the position is out of range
 	draining bool
-	buffer   []*sarama.ConsumerMessage // read and not handed out; from head
+	buffer   []rec // read and not handed out; from head
 	head     int
 	bytes    int                // payloads from head
 	back     []durable.Delivery // released, handed out again before the buffer
@@ -30,146 +28,40 @@ type held struct {
 	outHead  int
 	mixed    bool          // out is not ascending, because something was handed out again
 	lowest   int64         // lowest offset given up while draining, which the next owner starts at; -1: none
-	next     int64         // offset after the newest one handed out; -1 before the first
-	room     chan struct{} // one pending wake-up of the pump
+	next     int64         // offset after the newest one handed out; -1 while it is not known where the claim begins
+	counts   tally         // how often what is not finished was handed out by owners before
+	saved    saved         // what the group has
+	room     *reader       // to be woken when the buffer has room again
 	idle     chan struct{} // closed when draining and nothing is out
 }
 
-func newHeld(c *consumer, session sarama.ConsumerGroupSession, topic string, partition int32) *held {
-	return &held{
-		claim:   durable.NewClaim(c.claims, topic, int(partition), int64(session.GenerationID())),
-		session: session, next: -1, lowest: -1, room: make(chan struct{}, 1), idle: make(chan struct{}),
+func newHeld(c *consumer, topic string, partition, generation int32, at saved) *held {
+	h := &held{
+		claim: durable.NewClaim(c.claims, topic, int(partition), int64(generation)),
+		part:  part{topic: topic, partition: partition, next: at.offset, end: -1, bytes: fetchBytes},
+		next:  at.offset, lowest: -1, saved: at, counts: parseTally(at.note), idle: make(chan struct{}),
 	}
+	return h
 }
 
-// Setup implements sarama.ConsumerGroupHandler: it commits the starts that could not be committed from outside.
-func (c *consumer) Setup(session sarama.ConsumerGroupSession) error {
-	c.recovered()
-	c.mu.Lock()
-	pending := c.pending
-	c.pending = nil
-	c.mu.Unlock()
-	for topic, ps := range pending {
-		for p, offset := range ps {
-			session.MarkOffset(topic, p, offset, "")
-		}
-	}
-	if len(pending) > 0 {
-		session.Commit()
-	}
-	return nil
+// hungry tells whether the claim has room for another response.
+func (h *held) hungry() bool {
+	return !h.draining && len(h.buffer)-h.head < claimBuffer && h.bytes < claimBytes
 }
 
-// Cleanup implements sarama.ConsumerGroupHandler.
-func (c *consumer) Cleanup(sarama.ConsumerGroupSession) error { return nil }
-
-// ConsumeClaim implements sarama.ConsumerGroupHandler. It returns when nothing of the claim is being handled any
-// more, because returning earlier would run handlers twice, and sarama has closed the claim.
-func (c *consumer) ConsumeClaim(session sarama.ConsumerGroupSession, src sarama.ConsumerGroupClaim) error {
-	h := newHeld(c, session, src.Topic(), src.Partition())
-	c.mu.Lock()
-	c.held = append(c.held, h)
-	c.byClaim[h.claim] = h
-	if c.assignment != nil && !slices.Contains(c.assignment[src.Topic()], src.Partition()) {
-		c.beginDrain(h) // it was moved while it started
+// put appends recs to the buffer.
+func (h *held) put(recs []rec) {
+	if h.draining {
+		return
 	}
-	c.mu.Unlock()
-	c.pump(h, src)
-	c.drain(h)
-	c.finish(h)
-	for range src.Messages() {
-		// a return before sarama closes the claim would end the session, and with it the member's other claims
+	if h.head > 0 && h.head*2 >= len(h.buffer) {
+		n := copy(h.buffer, h.buffer[h.head:])
+		clear(h.buffer[n:])
+		h.buffer, h.head = h.buffer[:n], 0
 	}
-	return nil
-}
-
-// pump moves records from sarama into the buffer until the claim must be given up.
-func (c *consumer) pump(h *held, src sarama.ConsumerGroupClaim) {
-	batch := make([]*sarama.ConsumerMessage, 0, pumpBatch)
-	for {
-		batch = batch[:0]
-		select {
-		case m, ok := <-src.Messages():
-			if !ok {
-				return
-			}
-			batch = append(batch, m)
-		case <-h.claim.Draining():
-			return
-		case <-h.session.Context().Done():
-			return
-		}
-		open := true
-		for open && len(batch) < pumpBatch {
-			select {
-			case m, ok := <-src.Messages():
-				open = ok
-				if ok {
-					batch = append(batch, m)
-				}
-				continue
-			default:
-			}
-			break
-		}
-		if !c.put(h, batch) || !open {
-			return
-		}
-	}
-}
-
-// put appends batch to the buffer, waiting for room. False: the claim must be given up.
-func (c *consumer) put(h *held, batch []*sarama.ConsumerMessage) bool {
-	for {
-		c.mu.Lock()
-		if len(h.buffer)-h.head < claimBuffer && h.bytes < claimBytes {
-			if h.head > 0 && h.head*2 >= len(h.buffer) {
-				n := copy(h.buffer, h.buffer[h.head:])
-				clear(h.buffer[n:])
-				h.buffer, h.head = h.buffer[:n], 0
-			}
-			h.buffer = append(h.buffer, batch...)
-			for _, m := range batch {
-				h.bytes += len(m.Value)
-			}
-			c.mu.Unlock()
-			c.wake()
-			return true
-		}
-		c.mu.Unlock()
-		select {
-		case <-h.room:
-		case <-h.claim.Draining():
-			return false
-		case <-h.session.Context().Done():
-			return false
-		}
-	}
-}
-
-// drain stops handing out and waits until what was handed out is finished, the time for it is over or the
-// ownership is lost.
-func (c *consumer) drain(h *held) {
-	c.mu.Lock()
-	c.beginDrain(h)
-	c.mu.Unlock()
-	timer := time.NewTimer(c.b.cfg.RebalanceTimeout * 3 / 4)
-	defer timer.Stop()
-	ended := h.session.Context().Done()
-	for {
-		select {
-		case <-h.idle:
-			return
-		case <-timer.C:
-			return
-		case <-c.force:
-			return
-		case <-ended:
-			if lostCause(context.Cause(h.session.Context())) != nil {
-				return
-			}
-			ended = nil // an orderly end waits for the handlers
-		}
+	h.buffer = append(h.buffer, recs...)
+	for i := range recs {
+		h.bytes += len(recs[i].Value)
 	}
 }
 
@@ -179,60 +71,185 @@ func (c *consumer) beginDrain(h *held) {
 		return
 	}
 	h.draining = true
-	for _, d := range h.back {
-		_, h.lowest, _ = parsePosition(d.Position) // ascending: the first one counts
-		break
+	if len(h.back) > 0 { // ascending: the first one counts
+		h.giveUp(h.back[0])
 	}
 	h.buffer, h.head, h.bytes, h.back = nil, 0, 0, nil
 	h.claim.Drain()
+	if h.room != nil {
+		poke(h.room.wake)
+	}
 	if h.outHead == len(h.out) {
 		close(h.idle)
 	}
 }
 
-// finish ends the claim and writes its acks.
-func (c *consumer) finish(h *held) {
+// giveUp notes that the next owner gets d.
+func (h *held) giveUp(d durable.Delivery) {
+	if _, offset, err := parsePosition(d.Position); err == nil && (h.lowest < 0 || offset < h.lowest) {
+		h.lowest = offset
+	}
+}
+
+// handOver drains claims, commits what is finished in them and ends them. It waits for what was handed out: until it
+// is finished, the time for it is over, the claim is lost or the consumer closes.
+func (c *consumer) handOver(hs []*held) {
+	if len(hs) == 0 {
+		return
+	}
 	c.mu.Lock()
-	delete(c.byClaim, h.claim)
-	for i, x := range c.held {
-		if x == h {
-			c.held = append(c.held[:i:i], c.held[i+1:]...)
-			break
-		}
+	for _, h := range hs {
+		c.beginDrain(h)
 	}
 	c.mu.Unlock()
-	cause := lostCause(context.Cause(h.session.Context()))
-	h.claim.Lose(cause)
-	if cause == nil {
-		h.session.Commit()
-	}
-}
-
-// lostCause is the error by which a session ended without a hand-over, nil otherwise.
-func lostCause(cause error) error {
-	for _, lost := range []error{
-		sarama.ErrSessionHeartbeatFailed, sarama.ErrRebalanceTimedOut, sarama.ErrUnknownMemberId,
-		sarama.ErrIllegalGeneration, sarama.ErrFencedInstancedId,
-	} {
-		if errors.Is(cause, lost) {
-			return errors.Join(durable.ErrFenced, cause)
+	timer := time.NewTimer(c.b.cfg.RebalanceTimeout * 3 / 4)
+	defer timer.Stop()
+	over := false
+	for _, h := range hs {
+		if over {
+			break
+		}
+		select {
+		case <-h.idle:
+		case <-h.claim.Context().Done():
+		case <-timer.C:
+			over = true
+		case <-c.force:
+			return // Close ends them
 		}
 	}
-	return nil
-}
-
-// assigned drains the claims that are not in the member's new assignment. sarama calls it before it revokes them.
-func (c *consumer) assigned(topics map[string][]int32) {
-	assignment := map[string][]int32{}
-	for topic, ps := range topics {
-		assignment[topic] = slices.Clone(ps) // sarama sorts its own
+	if err := c.save(hs); err != nil {
+		c.report(err)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.assignment = assignment
-	for _, h := range c.held {
-		if !slices.Contains(assignment[h.claim.Topic()], int32(h.claim.Partition())) {
-			c.beginDrain(h)
+	for _, h := range hs {
+		c.drop(h)
+	}
+	c.mu.Unlock()
+	for _, h := range hs {
+		h.claim.Lose(nil)
+	}
+}
+
+// drop takes h off the list. The caller holds mu.
+func (c *consumer) drop(h *held) {
+	delete(c.byClaim, h.claim)
+	c.held = slices.DeleteFunc(c.held, func(x *held) bool { return x == h })
+	h.draining = true // its reader lets it go
+	h.buffer, h.head = nil, 0
+}
+
+// loseAll ends all claims with cause and tells how many there were.
+func (c *consumer) loseAll(cause error) int {
+	c.mu.Lock()
+	all := c.held
+	c.held = nil
+	for _, h := range all {
+		c.beginDrain(h)
+		delete(c.byClaim, h.claim)
+	}
+	c.mu.Unlock()
+	for _, h := range all {
+		h.claim.Lose(cause)
+	}
+	return len(all)
+}
+
+// saves commits what is finished, every CommitInterval and when told to.
+func (c *consumer) saves() {
+	tick := time.NewTicker(c.b.cfg.CommitInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-c.commit:
+		case <-c.life.Done():
+			return
+		}
+		err := c.saveStarts()
+		if err == nil {
+			err = c.saveOnce(nil)
+		}
+		if err != nil && !unsettled(err) && !unseated(err) && !errors.Is(err, errNotJoined) {
+			c.report(err)
 		}
 	}
+}
+
+// save commits what is finished in hs, again while the group is in between two generations.
+func (c *consumer) save(hs []*held) error {
+	err := c.seat.patiently(func() error { return c.saveOnce(hs) })
+	if unseated(err) || errors.Is(err, errNotJoined) {
+		return nil // whose acks these were is no longer known to the group
+	}
+	return err
+}
+
+// saveOnce commits what is finished in hs, or in all claims where hs is nil.
+func (c *consumer) saveOnce(hs []*held) error {
+	at := savedOf{}
+	c.mu.Lock()
+	if hs == nil {
+		hs = slices.Clone(c.held)
+	}
+	of := map[string]map[int32]*held{}
+	for _, h := range hs {
+		v, due := h.due()
+		if c.byClaim[h.claim] != h || !due {
+			continue
+		}
+		topic, p := h.part.topic, h.part.partition
+		at.set(topic, p, v)
+		if of[topic] == nil {
+			of[topic] = map[int32]*held{}
+		}
+		of[topic][p] = h
+	}
+	c.mu.Unlock()
+	if len(at) == 0 {
+		return nil
+	}
+	return c.seat.save(at, func(topic string, p int32, v saved) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		of[topic][p].saved = v
+	})
+}
+
+// due is what the group should have, and whether it has something else.
+func (h *held) due() (saved, bool) {
+	if h.next < 0 {
+		return saved{}, false
+	}
+	v := saved{offset: h.committable()}
+	v.note = h.counts.after(v.offset, h.handedOut()).String()
+	return v, v != h.saved
+}
+
+// handedOut is the offset before which records were handed out under this claim.
+func (h *held) handedOut() int64 {
+	if h.lowest >= 0 {
+		return min(h.next, h.lowest)
+	}
+	return h.next
+}
+
+// committable is the lowest offset that is not finished.
+func (h *held) committable() int64 {
+	at := h.next
+	out := h.out[h.outHead:]
+	if !h.mixed && len(out) > 0 {
+		out = out[:1]
+	}
+	for _, o := range out {
+		at = min(at, o)
+	}
+	for _, d := range h.back {
+		_, o, _ := parsePosition(d.Position)
+		at = min(at, o)
+	}
+	if h.lowest >= 0 {
+		at = min(at, h.lowest)
+	}
+	return at
 }

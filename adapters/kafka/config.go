@@ -22,6 +22,7 @@ const (
 	DefaultSessionTimeout   = 10 * time.Second
 	DefaultRebalanceTimeout = 30 * time.Second
 	DefaultCommitInterval   = time.Second
+	DefaultPartitionCheck   = 10 * time.Second
 	DefaultMaxMessageBytes  = 1 << 20
 	DefaultPartitions       = 1
 )
@@ -50,6 +51,12 @@ type Config struct {
 	SessionTimeout   time.Duration // silence after which a member is dead; defaults to DefaultSessionTimeout
 	RebalanceTimeout time.Duration // for handing over claims; defaults to DefaultRebalanceTimeout
 	CommitInterval   time.Duration // between writes of acks; defaults to DefaultCommitInterval
+	PartitionCheck   time.Duration // between looks of a group for new partitions; defaults to DefaultPartitionCheck
+
+	// StaticMembers makes Group.Member, which is required then, the group.instance.id: a member that comes back under
+	// its name within SessionTimeout has its partitions at once and without a rebalance. In return, what leaves keeps
+	// its partitions from the others for that long.
+	StaticMembers bool
 
 	Partitions  int // of a topic that CreateTopic makes; defaults to DefaultPartitions
 	Replication int // copies of such a topic; defaults to the broker's default (-1)
@@ -78,6 +85,7 @@ func (c Config) filled() Config {
 	def(&c.SessionTimeout, DefaultSessionTimeout)
 	def(&c.RebalanceTimeout, DefaultRebalanceTimeout)
 	def(&c.CommitInterval, DefaultCommitInterval)
+	def(&c.PartitionCheck, DefaultPartitionCheck)
 	def(&c.MaxMessageBytes, DefaultMaxMessageBytes)
 	def(&c.Partitions, DefaultPartitions)
 	def(&c.Replication, -1)
@@ -124,6 +132,7 @@ func (c Config) Validate() error {
 		{"session_timeout", c.SessionTimeout},
 		{"rebalance_timeout", c.RebalanceTimeout},
 		{"commit_interval", c.CommitInterval},
+		{"partition_check", c.PartitionCheck},
 	} {
 		if s.value < 0 || s.value > 0 && s.value < 10*time.Millisecond {
 			errs = append(errs, durable.Invalid(s.name, s.value.String(), "use at least 10ms, or 0 for the default"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,39 +14,45 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-const rejoinPause = 250 * time.Millisecond
-
 // consumer is one member of a group, with a client of its own.
 type consumer struct {
-	b       *Backend
-	group   durable.Group
-	client  sarama.Client
-	start   *starter
-	members sarama.ConsumerGroup
-	claims  context.Context // parent of all claims
-	lose    context.CancelCauseFunc
-	life    context.Context // of the membership
-	leave   context.CancelFunc
-	wg      sync.WaitGroup
-	force   chan struct{} // closed when Close begins: nobody waits for handlers any more
-	ready   chan struct{} // one pending wake-up of Fetch
-	late    atomic.Int64  // acks under claims that were lost
+	b      *Backend
+	group  durable.Group
+	client sarama.Client
+	start  *starter
+	seat   *seat
+	claims context.Context // parent of all claims
+	lose   context.CancelCauseFunc
+	life   context.Context // of the membership
+	leave  context.CancelFunc
+	loops  sync.WaitGroup // they end with life
+	force  chan struct{}  // closed when Close begins: nobody waits for handlers any more
+	ready  chan struct{}  // 1: something for Fetch
+	rejoin chan struct{}  // 1: a reason to join again
+	commit chan struct{}  // 1: commit now
+	unread chan struct{}  // 1: claims without a reader
+	late   atomic.Int64   // acks under claims that were lost
 
-	mu         sync.Mutex // never held over I/O
-	topics     []string
-	rejoin     context.CancelFunc // ends the current session, to join with other topics
-	pending    offsets            // starts to commit once joined
-	held       []*held
-	assignment map[string][]int32 // partitions by topic, as the newest rebalance gave them; nil: not told
-	byClaim    map[*durable.Claim]*held
-	turn       int   // whose claim is first at the next Fetch
-	fatal      error // what Fetch returns from now on
-	trouble    error // transient, returned by Fetch once
-	troubled   bool  // trouble was logged and is not over
-	closed     bool
-	shut       sync.Once
-	finished   chan struct{}
-	shutErr    error
+	mu       sync.Mutex // never held over I/O
+	topics   []string
+	wanted   int           // grows with every change of topics
+	joined   int           // wanted, as of the last join
+	changed  chan struct{} // closed and replaced when joined or pending change
+	pending  offsets       // starts to commit once joined
+	counts   map[string]int
+	held     []*held
+	byClaim  map[*durable.Claim]*held
+	readers  map[string]*reader // by address
+	homeless []*held            // claims without a reader
+	lease    time.Time          // until when the group keeps the member's claims for it
+	turn     int                // whose claim is first at the next Fetch
+	fatal    error              // what Fetch returns from now on
+	trouble  error              // transient, returned by Fetch once
+	troubled bool               // trouble was logged and is not over
+	closed   bool
+	shut     sync.Once
+	finished chan struct{}
+	shutErr  error // read after finished
 }
 
 // Consume implements durable.Backend.
@@ -53,31 +60,45 @@ func (b *Backend) Consume(ctx context.Context, g durable.Group) (durable.Consume
 	if err := b.enter(&b.wg); err != nil {
 		return nil, fmt.Errorf("kafka: consume: %w", err)
 	}
-	defer b.wg.Done()
-	if err := durable.CheckGroup(g); err != nil {
+	if err := b.checkGroup(g); err != nil {
+		b.wg.Done()
 		return nil, fmt.Errorf("kafka: consume: %w", err)
 	}
 	c := &consumer{
-		b: b, group: g, force: make(chan struct{}), ready: make(chan struct{}, 1),
-		byClaim: map[*durable.Claim]*held{}, finished: make(chan struct{}),
+		b: b, group: g, force: make(chan struct{}), finished: make(chan struct{}), changed: make(chan struct{}),
+		ready: make(chan struct{}, 1), rejoin: make(chan struct{}, 1), commit: make(chan struct{}, 1), unread: make(chan struct{}, 1),
+		byClaim: map[*durable.Claim]*held{}, readers: map[string]*reader{},
 	}
 	if err := c.open(ctx); err != nil {
+		b.wg.Done()
 		return nil, fmt.Errorf("kafka: consume as %q: %w", g.Name, err)
 	}
 	b.mu.Lock()
-	b.consumers[c] = struct{}{}
+	b.consumers[c] = struct{}{} // its end is counted in b.wg from now on
 	closed := b.closed
 	b.mu.Unlock()
 	if closed {
 		return nil, errors.Join(durable.ErrClosed, c.Close(ctx))
 	}
+	if err := c.await(ctx, 0); err != nil {
+		return nil, errors.Join(fmt.Errorf("kafka: consume as %q: store the starts: %w", g.Name, err), c.Close(ctx))
+	}
 	return c, nil
 }
 
+func (b *Backend) checkGroup(g durable.Group) error {
+	if err := durable.CheckGroup(g); err != nil {
+		return err
+	}
+	if b.cfg.StaticMembers && g.Member == "" {
+		return durable.Invalid("member", "", "a static member needs a name that it keeps, set Group.Member")
+	}
+	return nil
+}
+
 func (c *consumer) open(ctx context.Context) error {
-	cfg := c.b.cfg.member(c.group, newStrategy(c.assigned))
 	made := make(chan error, 1) // sarama takes no context
-	c.b.wg.Go(func() { made <- c.connect(ctx, cfg) })
+	c.b.wg.Go(func() { made <- c.connect(ctx) })
 	select {
 	case err := <-made:
 		if err != nil {
@@ -92,8 +113,9 @@ func (c *consumer) open(ctx context.Context) error {
 	}
 	c.claims, c.lose = context.WithCancelCause(context.Background())
 	c.life, c.leave = context.WithCancel(context.Background())
-	c.wg.Go(c.run)
-	c.wg.Go(c.watch)
+	for _, loop := range []func(){c.run, c.beats, c.guard, c.saves, c.places, c.growth} {
+		c.loops.Go(loop)
+	}
 	return nil
 }
 
@@ -101,15 +123,15 @@ func (c *consumer) open(ctx context.Context) error {
 func (c *consumer) abandon(made <-chan error) {
 	c.b.wg.Go(func() {
 		if <-made == nil {
-			_ = c.members.Close()
 			_ = c.client.Close()
 		}
 	})
 }
 
-// connect opens the client, stores the starts and makes the member.
-func (c *consumer) connect(ctx context.Context, cfg *sarama.Config) (err error) {
-	if c.client, err = sarama.NewClient(c.b.cfg.Brokers, cfg); err != nil {
+// connect opens the client and stores the starts that can be stored from outside of the group.
+func (c *consumer) connect(ctx context.Context) (err error) {
+	conf := c.b.cfg.member(c.group)
+	if c.client, err = sarama.NewClient(c.b.cfg.Brokers, conf); err != nil {
 		return translate(err)
 	}
 	admin, err := sarama.NewClusterAdminFromClient(c.client)
@@ -117,19 +139,21 @@ func (c *consumer) connect(ctx context.Context, cfg *sarama.Config) (err error) 
 		return errors.Join(translate(err), c.client.Close())
 	}
 	c.start = &starter{client: c.client, admin: admin, group: c.group, log: c.jumped}
-	c.pending, err = c.start.store(ctx, c.group.Topics)
+	c.pending, err = c.start.store(c.group.Topics)
 	if errors.Is(err, durable.ErrPositionExpired) {
 		c.fatal, err = err, nil
 	}
 	if err != nil {
 		return errors.Join(translateStart(err), c.client.Close())
 	}
+	if err := context.Cause(ctx); err != nil {
+		return errors.Join(err, c.client.Close())
+	}
 	for _, t := range c.group.Topics {
 		c.topics = append(c.topics, t.Topic)
 	}
-	if c.members, err = sarama.NewConsumerGroupFromClient(c.group.Name, c.client); err != nil {
-		return errors.Join(err, c.client.Close())
-	}
+	c.wanted = 1
+	c.seat = newSeat(c.client, c.group, c.b.cfg)
 	return nil
 }
 
@@ -138,87 +162,42 @@ func (c *consumer) jumped(topic string, partition int32, from, to int64) {
 		"group", c.group.Name, "topic", topic, "partition", partition, "from", from, "to", to)
 }
 
-// run keeps the member in its group until it leaves or cannot go on.
-func (c *consumer) run() {
+// await waits until the member has joined with the topics of version, and its starts are stored.
+func (c *consumer) await(ctx context.Context, version int) error {
 	for {
 		c.mu.Lock()
-		topics, stop := c.topics, c.fatal != nil || c.closed
-		session, cancel := context.WithCancel(c.life)
-		c.rejoin = cancel
+		done := c.fatal != nil || c.joined >= version && len(c.pending) == 0
+		changed := c.changed
 		c.mu.Unlock()
-		var err error
-		if !stop {
-			err = c.members.Consume(session, topics, c)
+		if done {
+			return nil
 		}
-		cancel()
-		if stop || c.life.Err() != nil || errors.Is(err, sarama.ErrClosedConsumerGroup) {
-			return
-		}
-		if err == nil {
-			c.recovered()
-			continue
-		}
-		c.report(err)
 		select {
-		case <-time.After(rejoinPause):
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		case <-c.life.Done():
-			return
+			return durable.ErrClosed
 		}
 	}
 }
 
-// watch reads the member's errors; it ends when the group is closed.
-func (c *consumer) watch() {
-	for err := range c.members.Errors() {
-		c.report(err)
-	}
+// tell wakes await. The caller holds mu.
+func (c *consumer) tell() {
+	close(c.changed)
+	c.changed = make(chan struct{})
 }
 
-// report makes Fetch return err: for good where the position is no longer stored and the group is to fail then.
-func (c *consumer) report(err error) {
-	if c.life.Err() != nil || errors.Is(err, context.Canceled) {
-		return
-	}
-	expired := errors.Is(err, sarama.ErrOffsetOutOfRange)
-	if expired && c.group.OnExpired == durable.ExpiredOldest {
-		c.b.cfg.Logger.Warn("kafka: position is no longer stored, joining again to go on at the oldest record",
-			"group", c.group.Name, "error", err)
-		return
-	}
-	c.mu.Lock()
-	first := !c.troubled
-	if expired {
-		c.fatal = fmt.Errorf("kafka: group %q: %w", c.group.Name, translate(err))
-		c.rejoin()
-	}
-	if first {
-		c.troubled, c.trouble = true, fmt.Errorf("kafka: group %q: %w", c.group.Name, translate(err))
-	}
-	c.mu.Unlock()
-	c.wake()
-	if first {
-		c.b.cfg.Logger.Warn("kafka: consumer is in trouble", "group", c.group.Name, "error", err)
-	}
-}
-
-func (c *consumer) recovered() {
-	c.mu.Lock()
-	was := c.troubled
-	c.troubled = false
-	c.mu.Unlock()
-	if was {
-		c.b.cfg.Logger.Info("kafka: consumer has recovered", "group", c.group.Name)
-	}
-}
-
-func (c *consumer) wake() {
+// poke leaves one wake-up in ch, which has room for one.
+func poke(ch chan struct{}) {
 	select {
-	case c.ready <- struct{}{}:
+	case ch <- struct{}{}:
 	default:
 	}
 }
 
-// SetTopics implements durable.Consumer. The member joins again, which drains its claims for a moment.
+// SetTopics implements durable.Consumer. It returns when the member has joined with the new topics; claims of topics
+// that are gone are handed over first, and the others go on.
 func (c *consumer) SetTopics(ctx context.Context, ts ...durable.TopicStart) error {
 	g := c.group
 	g.Topics = ts
@@ -226,13 +205,14 @@ func (c *consumer) SetTopics(ctx context.Context, ts ...durable.TopicStart) erro
 		return fmt.Errorf("kafka: set topics: %w", err)
 	}
 	c.mu.Lock()
-	closed := c.closed
+	closed, known := c.closed, c.topics
 	c.mu.Unlock()
 	if closed {
 		return fmt.Errorf("kafka: set topics: %w", durable.ErrClosed)
 	}
+	fresh := slices.DeleteFunc(slices.Clone(ts), func(t durable.TopicStart) bool { return slices.Contains(known, t.Topic) })
 	var pending offsets
-	err := within(ctx, func() (err error) { pending, err = c.start.store(ctx, ts); return err })
+	err := within(ctx, func() (err error) { pending, err = c.start.store(fresh); return err })
 	if err != nil {
 		return fmt.Errorf("kafka: set topics of %q: %w", g.Name, translateStart(err))
 	}
@@ -241,58 +221,13 @@ func (c *consumer) SetTopics(ctx context.Context, ts ...durable.TopicStart) erro
 		names[i] = t.Topic
 	}
 	c.mu.Lock()
-	c.topics, c.pending = names, pending
-	rejoin := c.rejoin
+	c.topics, c.pending = names, c.pending.merged(pending, names)
+	c.wanted++
+	version := c.wanted
 	c.mu.Unlock()
-	if rejoin != nil {
-		rejoin()
+	poke(c.rejoin)
+	if err := c.await(ctx, version); err != nil {
+		return fmt.Errorf("kafka: set topics of %q: %w", g.Name, err)
 	}
 	return nil
-}
-
-// Close implements durable.Consumer.
-func (c *consumer) Close(ctx context.Context) error {
-	c.shut.Do(func() {
-		c.mu.Lock()
-		c.closed = true
-		for _, h := range c.held {
-			c.beginDrain(h)
-		}
-		c.mu.Unlock()
-		close(c.force)
-		c.leave()
-		c.wake()
-		c.shutErr = c.end(ctx)
-		c.b.mu.Lock()
-		delete(c.b.consumers, c)
-		c.b.mu.Unlock()
-		close(c.finished)
-	})
-	select {
-	case <-c.finished:
-		return c.shutErr
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// end leaves the group. What is still out goes to the next owner: who closes a member has stopped handling.
-func (c *consumer) end(ctx context.Context) error {
-	done := make(chan error, 1) // ends by itself after ctx
-	c.b.wg.Go(func() {
-		err := c.members.Close()
-		c.wg.Wait()
-		c.lose(durable.ErrClosed)
-		done <- errors.Join(err, c.client.Close())
-	})
-	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("kafka: close the member of %q: %w", c.group.Name, err)
-		}
-		return nil
-	case <-ctx.Done():
-		c.lose(durable.ErrClosed)
-		return ctx.Err()
-	}
 }

@@ -17,17 +17,19 @@ type decoded struct {
 	err error // why it is not a message of the configured format
 }
 
-func (b *Backend) decode(rec *sarama.ConsumerMessage) decoded {
+func (b *Backend) decode(topic string, partition int32, r rec) decoded {
 	if b.cfg.Marshaler == nil {
-		msg := unmarshal(rec)
-		return decoded{msg: msg, key: recordKey(rec, msg)}
+		msg := unmarshal(r.Record)
+		return decoded{msg: msg, key: recordKey(r.Key, msg)}
 	}
-	msg, err := b.cfg.Marshaler.Unmarshal(rec)
+	msg, err := b.cfg.Marshaler.Unmarshal(&sarama.ConsumerMessage{
+		Headers: r.Headers, Timestamp: r.at, Key: r.Key, Value: r.Value, Topic: topic, Partition: partition, Offset: r.offset,
+	})
 	if err != nil || msg == nil {
-		raw := message.NewMessage("", rec.Value)
-		return decoded{msg: raw, key: string(rec.Key), err: fmt.Errorf("kafka: unmarshal %s/%d:%d: %w", rec.Topic, rec.Partition, rec.Offset, orNil(err))}
+		raw := message.NewMessage("", r.Value)
+		return decoded{msg: raw, key: string(r.Key), err: fmt.Errorf("kafka: unmarshal %s/%d:%d: %w", topic, partition, r.offset, orNil(err))}
 	}
-	return decoded{msg: msg, key: recordKey(rec, msg)}
+	return decoded{msg: msg, key: recordKey(r.Key, msg)}
 }
 
 func orNil(err error) error {
@@ -38,16 +40,16 @@ func orNil(err error) error {
 }
 
 // recordKey is the record's key, or the key of the message where the record has none.
-func recordKey(rec *sarama.ConsumerMessage, msg *message.Message) string {
+func recordKey(raw []byte, msg *message.Message) string {
 	key := durable.Key(msg)
-	if len(rec.Key) == 0 || string(rec.Key) == key {
+	if len(raw) == 0 || string(raw) == key {
 		return key
 	}
-	return string(rec.Key)
+	return string(raw)
 }
 
 // unmarshal reads what watermill-kafka's DefaultMarshaler wrote. The values of all headers share one allocation.
-func unmarshal(rec *sarama.ConsumerMessage) *message.Message {
+func unmarshal(rec *sarama.Record) *message.Message {
 	n := 0
 	for _, h := range rec.Headers {
 		n += len(h.Value)

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/IBM/sarama"
-
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -19,6 +17,7 @@ func (c *consumer) Fetch(ctx context.Context, max int) ([]durable.Delivery, erro
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		c.expire()
 		again, raw, err := c.take(max)
 		if err != nil {
 			return nil, err
@@ -36,8 +35,9 @@ func (c *consumer) Fetch(ctx context.Context, max int) ([]durable.Delivery, erro
 
 // portion is a run of records of one claim.
 type portion struct {
-	claim *durable.Claim
-	recs  []*sarama.ConsumerMessage
+	claim  *durable.Claim
+	counts tally
+	recs   []rec
 }
 
 // take hands out at most max records: of each claim in turn what was released first, then what was read.
@@ -66,7 +66,10 @@ func (c *consumer) take(max int) (again []durable.Delivery, raw []portion, err e
 		h.back = slices.Delete(h.back, 0, k)
 		max -= k
 		if recs := h.handOut(max); len(recs) > 0 {
-			raw = append(raw, portion{h.claim, recs})
+			raw = append(raw, portion{h.claim, h.counts, recs})
+			if h.counts.times(recs[0].offset) > 0 {
+				poke(c.commit) // that they are tried again
+			}
 			max -= len(recs)
 		}
 	}
@@ -80,7 +83,7 @@ func (c *consumer) take(max int) (again []durable.Delivery, raw []portion, err e
 }
 
 // handOut takes up to max records from the buffer. The consumer's mu is held.
-func (h *held) handOut(max int) []*sarama.ConsumerMessage {
+func (h *held) handOut(max int) []rec {
 	k := min(max, len(h.buffer)-h.head)
 	if k == 0 {
 		return nil
@@ -89,14 +92,11 @@ func (h *held) handOut(max int) []*sarama.ConsumerMessage {
 	clear(h.buffer[h.head : h.head+k])
 	h.head += k
 	for _, r := range recs {
-		h.out = append(h.out, r.Offset)
+		h.out = append(h.out, r.offset)
 		h.bytes -= len(r.Value)
 	}
-	h.next = recs[k-1].Offset + 1
-	select {
-	case h.room <- struct{}{}:
-	default:
-	}
+	h.next = recs[k-1].offset + 1
+	poke(h.room.wake)
 	return recs
 }
 
@@ -111,17 +111,17 @@ func (c *consumer) decodeAll(again []durable.Delivery, raw []portion) []durable.
 	ends := make([]int, 0, n)
 	for _, p := range raw {
 		for _, r := range p.recs {
-			buf = appendPosition(buf, r.Partition, r.Offset)
+			buf = appendPosition(buf, int32(p.claim.Partition()), r.offset)
 			ends = append(ends, len(buf))
 		}
 	}
 	all, start, i := string(buf), 0, 0
 	for _, p := range raw {
 		for _, r := range p.recs {
-			d := c.b.decode(r)
+			d := c.b.decode(p.claim.Topic(), int32(p.claim.Partition()), r)
 			ds = append(ds, durable.Delivery{
 				Message: d.msg, Topic: p.claim.Topic(), Position: durable.Position(all[start:ends[i]]), Claim: p.claim,
-				Key: d.key, Attempt: 1, StoredAt: r.Timestamp, DecodeErr: d.err,
+				Key: d.key, Attempt: 1 + p.counts.times(r.offset), StoredAt: r.at, DecodeErr: d.err,
 			})
 			start, i = ends[i], i+1
 		}
@@ -131,6 +131,7 @@ func (c *consumer) decodeAll(again []durable.Delivery, raw []portion) []durable.
 
 // Ack implements durable.Consumer.
 func (c *consumer) Ack(_ context.Context, ds ...durable.Delivery) error {
+	c.expire()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range ds {
@@ -148,18 +149,27 @@ func (c *consumer) Ack(_ context.Context, ds ...durable.Delivery) error {
 	return nil
 }
 
-// ack finishes everything handed out up to offset, and marks what no unfinished record precedes.
+// ack finishes everything handed out up to offset.
 func (h *held) ack(offset int64) {
-	i := slices.Index(h.out[h.outHead:], offset)
-	if i < 0 {
-		return
+	if i := h.index(offset); i >= 0 {
+		h.outHead += i + 1
+		h.settle()
 	}
-	h.outHead += i + 1
-	h.settle()
-	h.session.MarkOffset(h.claim.Topic(), int32(h.claim.Partition()), h.committable(), "")
 }
 
-// settle gives finished memory back and tells a draining pump that nothing is out.
+// index is where offset stands in what is out, -1 where it does not.
+func (h *held) index(offset int64) int {
+	out := h.out[h.outHead:]
+	if h.mixed {
+		return slices.Index(out, offset)
+	}
+	if i, found := slices.BinarySearch(out, offset); found {
+		return i
+	}
+	return -1
+}
+
+// settle gives finished memory back and tells who drains that nothing is out.
 func (h *held) settle() {
 	if h.outHead == len(h.out) {
 		h.out, h.outHead, h.mixed = h.out[:0], 0, false
@@ -178,26 +188,6 @@ func (h *held) settle() {
 	}
 }
 
-// committable is the lowest offset that is not finished.
-func (h *held) committable() int64 {
-	at := h.next
-	out := h.out[h.outHead:]
-	if !h.mixed && len(out) > 0 {
-		out = out[:1]
-	}
-	for _, o := range out {
-		at = min(at, o)
-	}
-	for _, d := range h.back {
-		_, o, _ := parsePosition(d.Position)
-		at = min(at, o)
-	}
-	if h.lowest >= 0 {
-		at = min(at, h.lowest)
-	}
-	return at
-}
-
 // Release implements durable.Consumer.
 func (c *consumer) Release(ds ...durable.Delivery) {
 	c.mu.Lock()
@@ -207,7 +197,7 @@ func (c *consumer) Release(ds ...durable.Delivery) {
 		}
 	}
 	c.mu.Unlock()
-	c.wake()
+	poke(c.ready)
 }
 
 func (h *held) release(d durable.Delivery) {
@@ -215,15 +205,13 @@ func (h *held) release(d durable.Delivery) {
 	if err != nil {
 		return
 	}
-	i := slices.Index(h.out[h.outHead:], offset)
+	i := h.index(offset)
 	if i < 0 {
 		return
 	}
 	h.out = slices.Delete(h.out, h.outHead+i, h.outHead+i+1)
 	if h.draining {
-		if h.lowest < 0 || offset < h.lowest {
-			h.lowest = offset
-		}
+		h.giveUp(d)
 		h.settle()
 		return
 	}

@@ -228,7 +228,7 @@ func TestCloseInAReplayLoopEndsTheLoop(t *testing.T) {
 	}
 	topic := newTopic(t, b, 1)
 	mustAppend(t, b, topic, events(10, oneKey)...)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	n, last := 0, error(nil)
 	for _, last = range b.Replay(t.Context(), topic, durable.Range{Follow: true}) {
@@ -238,8 +238,8 @@ func TestCloseInAReplayLoopEndsTheLoop(t *testing.T) {
 		if last != nil {
 			t.Fatal(last)
 		}
-		if err := b.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("close: got %v, want the end of its context", err)
+		if err := b.Close(ctx); err != nil {
+			t.Errorf("close: got %v", err)
 		}
 	}
 	if n != 2 || !errors.Is(last, durable.ErrClosed) {

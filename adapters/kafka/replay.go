@@ -15,30 +15,20 @@ import (
 )
 
 const (
-	followWait    = 250 * time.Millisecond // how long a broker may hold a fetch at the head
-	fetchBytes    = 1 << 20                // of one partition in one response
-	replayRetries = 20                     // in a row without a successful fetch
+	replayRetries = 20 // in a row without a successful fetch
 	replayPause   = 200 * time.Millisecond
 )
 
-// part is one partition of a replay.
-type part struct {
-	partition int32
-	next      int64 // offset to fetch
-	end       int64 // offset at which it ends; -1: never
-	bytes     int32 // of a response
-}
-
-func (p *part) done() bool { return p.end >= 0 && p.next >= p.end }
-
-// replay is one call of Replay, with a client of its own.
+// replay is one call of Replay, with a client of its own. Its goroutines end without the caller's loop, whose body may
+// run for ever, or call Close.
 type replay struct {
 	b      *Backend
 	topic  string
-	until  time.Time
+	follow bool
 	client sarama.Client
 	parts  []*part
-	out    chan chunk
+	read   chan chunk     // from the readers
+	out    chan chunk     // to the caller's loop
 	wg     sync.WaitGroup // readers
 }
 
@@ -63,55 +53,59 @@ func (b *Backend) Replay(ctx context.Context, topic string, r durable.Range) ite
 }
 
 func (b *Backend) replay(ctx context.Context, topic string, r durable.Range, yield func(durable.Record, error) bool) error {
-	if err := b.enter(&b.wg); err != nil { // not in calls: the caller's loop body may run for ever, or call Close
+	if err := durable.CheckTopic(topic); err != nil {
 		return err
 	}
-	defer b.wg.Done()
-	if err := durable.CheckTopic(topic); err != nil {
+	if err := b.enter(&b.wg); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(b.reads, func() { cancel(durable.ErrClosed) })()
-	s := &replay{b: b, topic: topic, until: r.ToTime, out: make(chan chunk)}
-	ready := make(chan error, 1) // sarama takes no context
-	b.wg.Go(func() { ready <- s.open(r) })
-	select {
-	case err := <-ready:
-		if err != nil {
-			return err
+	s := &replay{b: b, topic: topic, follow: r.Follow, read: make(chan chunk), out: make(chan chunk)}
+	go func() {
+		defer b.wg.Done()
+		deliver(ctx, s.out, chunk{end: true, err: s.work(ctx, r)})
+	}()
+	for {
+		var c chunk
+		select {
+		case c = <-s.out:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		defer s.close()
-	case <-ctx.Done():
-		b.wg.Go(func() {
-			if <-ready == nil {
-				_ = s.client.Close()
+		for _, rec := range c.recs {
+			if !yield(rec, nil) {
+				return nil
 			}
-		})
-		return context.Cause(ctx)
+			if b.reads.Err() != nil {
+				return durable.ErrClosed
+			}
+		}
+		if c.end {
+			return c.err
+		}
 	}
-	return s.run(ctx, r.Follow, yield)
 }
 
-// close ends the client once the readers have noticed the end of their context.
-func (s *replay) close() {
-	s.b.wg.Go(func() {
-		s.wg.Wait()
-		_ = s.client.Close()
-	})
-}
-
-// open resolves where each partition begins and ends.
-func (s *replay) open(r durable.Range) (err error) {
+// work reads until there is nothing more to read.
+func (s *replay) work(ctx context.Context, r durable.Range) (err error) {
 	if s.client, err = sarama.NewClient(s.b.cfg.Brokers, s.b.cfg.reader()); err != nil {
 		return translate(err)
 	}
+	defer func() {
+		s.wg.Wait()
+		_ = s.client.Close()
+	}()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	if err := s.plan(r); err != nil {
-		return errors.Join(translateStart(err), s.client.Close())
+		return translateStart(err)
 	}
-	return nil
+	return s.run(ctx)
 }
 
+// plan resolves where each partition begins and ends.
 func (s *replay) plan(r durable.Range) error {
 	if err := s.client.RefreshMetadata(s.topic); err != nil {
 		return err
@@ -133,7 +127,7 @@ func (s *replay) plan(r durable.Range) error {
 		if r.Partitions != nil && !slices.Contains(r.Partitions, int(p)) {
 			continue
 		}
-		x := &part{partition: p, end: heads[p], bytes: fetchBytes}
+		x := &part{topic: s.topic, partition: p, end: heads[p], bytes: fetchBytes, until: r.ToTime}
 		if x.next, err = resolve(s.client, s.topic, p, r.From); err != nil {
 			return err
 		}
@@ -204,85 +198,4 @@ func (s *replay) bound(x *part, r durable.Range) error {
 		limit(at)
 	}
 	return err
-}
-
-// run yields what the readers deliver, and starts readers again for partitions whose reader failed.
-func (s *replay) run(ctx context.Context, follow bool, yield func(durable.Record, error) bool) error {
-	readers, retries := 0, 0
-	todo := s.parts
-	for {
-		started, left, err := s.start(ctx, follow, todo)
-		readers, todo = readers+started, left
-		if len(todo) == 0 && readers == 0 {
-			return nil
-		}
-		var c chunk
-		if readers > 0 {
-			var again <-chan time.Time
-			if len(todo) > 0 {
-				again = time.After(replayPause) // the readers may be idle
-			}
-			select {
-			case c = <-s.out:
-			case <-again:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		for _, rec := range c.recs {
-			if !yield(rec, nil) {
-				return nil
-			}
-			if s.b.reads.Err() != nil {
-				return durable.ErrClosed
-			}
-			retries = 0
-		}
-		if c.fetched {
-			retries = 0
-		}
-		if c.end {
-			readers--
-			todo, err = append(todo, c.left...), errors.Join(err, c.err)
-		}
-		if len(todo) == 0 {
-			continue
-		}
-		if retries++; errors.Is(err, durable.ErrPositionExpired) || retries > replayRetries {
-			return translate(err)
-		}
-		if err := s.pause(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-func (s *replay) pause(ctx context.Context) error {
-	select {
-	case <-time.After(replayPause):
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	_ = within(ctx, func() error { return s.client.RefreshMetadata(s.topic) })
-	return nil
-}
-
-// start starts one reader per leader; left are the partitions without one.
-func (s *replay) start(ctx context.Context, follow bool, todo []*part) (started int, left []*part, err error) {
-	by := map[*sarama.Broker][]*part{}
-	for _, p := range todo {
-		if p.done() {
-			continue
-		}
-		leader, e := s.client.Leader(s.topic, p.partition)
-		if e != nil {
-			left, err = append(left, p), e
-			continue
-		}
-		by[leader] = append(by[leader], p)
-	}
-	for leader, parts := range by {
-		s.wg.Go(func() { s.read(ctx, follow, leader, parts) })
-	}
-	return len(by), left, err
 }

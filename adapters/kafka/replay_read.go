@@ -1,11 +1,9 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -13,23 +11,96 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-const (
-	fetchVersion   = 10       // from Kafka 2.1: every compression
-	responseBytes  = 16 << 20 // of one response
-	largestPartial = 1 << 30  // a response of one partition grows up to this for a record that does not fit
-)
+// run passes on what the readers deliver, and starts readers again for partitions whose reader failed.
+func (s *replay) run(ctx context.Context) error {
+	readers, retries := 0, 0
+	todo := s.parts
+	for {
+		started, left, err := s.start(ctx, todo)
+		readers, todo = readers+started, left
+		if len(todo) == 0 && readers == 0 {
+			return nil
+		}
+		var c chunk
+		if readers > 0 {
+			var again <-chan time.Time
+			if len(todo) > 0 {
+				again = time.After(replayPause) // the readers may be idle
+			}
+			select {
+			case c = <-s.read:
+			case <-again:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		if len(c.recs) > 0 && !deliver(ctx, s.out, chunk{recs: c.recs}) {
+			return context.Cause(ctx)
+		}
+		if c.fetched {
+			retries = 0
+		}
+		if c.end {
+			readers--
+			todo, err = append(todo, c.left...), errors.Join(err, c.err)
+		}
+		if len(todo) == 0 {
+			continue
+		}
+		if retries++; errors.Is(err, durable.ErrPositionExpired) || retries > replayRetries {
+			return translate(err)
+		}
+		if err := s.pause(ctx); err != nil {
+			return err
+		}
+	}
+}
 
-// read fetches from one leader until its partitions are done, an error or the end of ctx.
-func (s *replay) read(ctx context.Context, follow bool, leader *sarama.Broker, parts []*part) {
-	fetched := false
+func (s *replay) pause(ctx context.Context) error {
+	select {
+	case <-time.After(replayPause):
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	_ = s.client.RefreshMetadata(s.topic)
+	return nil
+}
+
+// start starts one reader per leader; left are the partitions without one.
+func (s *replay) start(ctx context.Context, todo []*part) (started int, left []*part, err error) {
+	by := map[string][]*part{}
+	for _, p := range todo {
+		if p.done() {
+			continue
+		}
+		leader, e := s.client.Leader(s.topic, p.partition)
+		if e != nil {
+			left, err = append(left, p), e
+			continue
+		}
+		by[leader.Addr()] = append(by[leader.Addr()], p)
+	}
+	for addr, parts := range by {
+		s.wg.Go(func() { deliver(ctx, s.read, s.readAll(ctx, addr, parts)) })
+	}
+	return len(by), left, err
+}
+
+// readAll fetches from one leader until its partitions are done, an error or the end of ctx, and returns the reader's
+// last chunk.
+func (s *replay) readAll(ctx context.Context, addr string, parts []*part) chunk {
+	b, err := dial(addr, s.client.Config())
+	if err != nil {
+		return chunk{end: true, left: parts, err: err}
+	}
+	defer func() { _ = b.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = b.Close() })()
+	var wait time.Duration
+	if s.follow {
+		wait = followWait
+	}
 	for ctx.Err() == nil {
-		req := &sarama.FetchRequest{
-			Version: fetchVersion, MinBytes: 1, MaxBytes: responseBytes,
-			Isolation: sarama.ReadCommitted, SessionEpoch: -1,
-		}
-		if follow {
-			req.MaxWaitTime = int32(followWait / time.Millisecond)
-		}
+		req := newFetch(wait)
 		open := parts[:0:0]
 		for _, p := range parts {
 			if !p.done() {
@@ -38,31 +109,27 @@ func (s *replay) read(ctx context.Context, follow bool, leader *sarama.Broker, p
 			}
 		}
 		if parts = open; len(parts) == 0 {
-			s.deliver(ctx, chunk{end: true})
-			return
+			break
 		}
-		resp, err := leader.Fetch(req)
+		resp, err := b.Fetch(req)
 		if err != nil {
-			_ = leader.Close() // sarama opens it again with the next metadata
+			return chunk{end: true, left: parts, err: err}
 		}
-		var recs []durable.Record
-		if err == nil {
-			recs, err = s.digest(resp, parts)
-		}
+		recs, err := s.digest(resp, parts)
 		if err != nil {
-			s.deliver(ctx, chunk{recs: recs, end: true, left: parts, err: err, fetched: fetched})
-			return
+			return chunk{recs: recs, end: true, left: parts, err: err}
 		}
-		fetched = true
-		if len(recs) > 0 && !s.deliver(ctx, chunk{recs: recs}) {
-			return
+		if !deliver(ctx, s.read, chunk{recs: recs, fetched: true}) {
+			break
 		}
 	}
+	return chunk{end: true}
 }
 
-func (s *replay) deliver(ctx context.Context, c chunk) bool {
+// deliver reports false where ctx ended before somebody took c.
+func deliver(ctx context.Context, to chan<- chunk, c chunk) bool {
 	select {
-	case s.out <- c:
+	case to <- c:
 		return true
 	case <-ctx.Done():
 		return false
@@ -71,10 +138,10 @@ func (s *replay) deliver(ctx context.Context, c chunk) bool {
 
 // digest decodes a response and moves the parts on.
 func (s *replay) digest(resp *sarama.FetchResponse, parts []*part) ([]durable.Record, error) {
-	if code := sarama.KError(resp.ErrorCode); !errors.Is(code, sarama.ErrNoError) {
-		return nil, code
+	if err := code(sarama.KError(resp.ErrorCode)); err != nil {
+		return nil, err
 	}
-	var recs []durable.Record
+	var out []durable.Record
 	var errs error
 	for _, p := range parts {
 		block := resp.GetBlock(s.topic, p.partition)
@@ -82,76 +149,20 @@ func (s *replay) digest(resp *sarama.FetchResponse, parts []*part) ([]durable.Re
 		case block == nil:
 			continue // the response was full
 		case errors.Is(block.Err, sarama.ErrOffsetOutOfRange):
-			return recs, fmt.Errorf("offset %d of partition %d was trimmed: %w", p.next, p.partition, durable.ErrPositionExpired)
+			return out, fmt.Errorf("offset %d of partition %d was trimmed: %w", p.next, p.partition, durable.ErrPositionExpired)
 		case !errors.Is(block.Err, sarama.ErrNoError):
 			errs = errors.Join(errs, block.Err)
 			continue
 		}
-		got, err := s.records(p, block)
-		recs, errs = append(recs, got...), errors.Join(errs, err)
+		recs, err := p.scan(block)
+		for _, r := range recs {
+			d := s.b.decode(s.topic, p.partition, r)
+			out = append(out, durable.Record{
+				Message: d.msg, Topic: s.topic, Partition: int(p.partition), Position: position(p.partition, r.offset),
+				Key: d.key, StoredAt: r.at, DecodeErr: d.err,
+			})
+		}
+		errs = errors.Join(errs, err)
 	}
-	return recs, errs
-}
-
-// records decodes the committed records of one partition, as Kafka's own consumer does: a batch of a producer whose
-// transaction is listed as aborted is skipped until the transaction's marker.
-func (s *replay) records(p *part, block *sarama.FetchResponseBlock) ([]durable.Record, error) {
-	var out []durable.Record
-	aborted, ahead := map[int64]bool{}, slices.Clone(block.AbortedTransactions)
-	slices.SortFunc(ahead, func(x, y *sarama.AbortedTransaction) int { // nothing promises an order
-		return cmp.Compare(x.FirstOffset, y.FirstOffset)
-	})
-	start := p.next
-	for _, set := range block.RecordsSet {
-		batch := set.RecordBatch
-		if batch == nil {
-			return out, errors.New("the topic holds records in the format before Kafka 0.11, which cannot be replayed")
-		}
-		if batch.PartialTrailingRecord {
-			break
-		}
-		for len(ahead) > 0 && ahead[0].FirstOffset <= batch.LastOffset() {
-			aborted[ahead[0].ProducerID] = true
-			ahead = ahead[1:]
-		}
-		p.next = max(p.next, batch.LastOffset()+1)
-		if batch.Control {
-			delete(aborted, batch.ProducerID)
-			continue
-		}
-		if batch.IsTransactional && aborted[batch.ProducerID] {
-			continue
-		}
-		out = s.batch(p, batch, start, out)
-	}
-	if p.next == start && block.Partial && p.bytes < largestPartial {
-		p.bytes *= 2
-	}
-	return out, nil
-}
-
-func (s *replay) batch(p *part, batch *sarama.RecordBatch, start int64, out []durable.Record) []durable.Record {
-	for _, r := range batch.Records {
-		offset := batch.FirstOffset + r.OffsetDelta
-		if offset < start || p.end >= 0 && offset >= p.end {
-			continue
-		}
-		at := batch.FirstTimestamp.Add(r.TimestampDelta)
-		if batch.LogAppendTime {
-			at = batch.MaxTimestamp
-		}
-		if !s.until.IsZero() && !at.Before(s.until) {
-			p.end = offset
-			return out
-		}
-		d := s.b.decode(&sarama.ConsumerMessage{
-			Headers: r.Headers, Timestamp: at, Key: r.Key, Value: r.Value,
-			Topic: s.topic, Partition: p.partition, Offset: offset,
-		})
-		out = append(out, durable.Record{
-			Message: d.msg, Topic: s.topic, Partition: int(p.partition),
-			Position: position(p.partition, offset), Key: d.key, StoredAt: at, DecodeErr: d.err,
-		})
-	}
-	return out
+	return out, errs
 }

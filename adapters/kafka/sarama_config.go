@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
-
-	"github.com/dualstream/dualstream/durable"
 )
 
 const (
@@ -70,29 +68,6 @@ func (c Config) reader() *sarama.Config {
 	s.Metadata.AllowAutoTopicCreation = false
 	s.Consumer.IsolationLevel = sarama.ReadCommitted
 	s.Consumer.Return.Errors = true
-	c.hook(s)
-	return s
-}
-
-// member is the configuration of a member of g.
-func (c Config) member(g durable.Group, strategy sarama.BalanceStrategy) *sarama.Config {
-	s := c.base()
-	if g.Member != "" {
-		s.ClientID = c.ClientID + "-" + g.Member
-	}
-	s.Metadata.AllowAutoTopicCreation = false
-	s.Consumer.IsolationLevel = sarama.ReadCommitted
-	s.Consumer.Return.Errors = true
-	s.Consumer.Offsets.Initial = sarama.OffsetOldest
-	s.Consumer.Offsets.AutoCommit.Enable = true
-	s.Consumer.Offsets.AutoCommit.Interval = c.CommitInterval
-	s.Consumer.Group.ResetInvalidOffsets = g.OnExpired == durable.ExpiredOldest
-	s.Consumer.Group.Session.Timeout = c.SessionTimeout
-	s.Consumer.Group.Heartbeat.Interval = min(c.SessionTimeout/4, 3*time.Second)
-	s.Consumer.Group.Rebalance.Timeout = c.RebalanceTimeout
-	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy}
-	s.Consumer.MaxWaitTime = 250 * time.Millisecond
-	s.Net.ReadTimeout = max(s.Net.ReadTimeout, c.RebalanceTimeout+5*time.Second) // a join waits for the other members
 	c.hook(s)
 	return s
 }

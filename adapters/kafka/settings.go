@@ -25,6 +25,8 @@ type Settings struct {
 	SessionTimeout   time.Duration `yaml:"session_timeout"`
 	RebalanceTimeout time.Duration `yaml:"rebalance_timeout"`
 	CommitInterval   time.Duration `yaml:"commit_interval"`
+	PartitionCheck   time.Duration `yaml:"partition_check"`
+	StaticMembers    bool          `yaml:"static_members"`
 	Partitions       int           `yaml:"partitions"`
 	Replication      int           `yaml:"replication"`
 	MaxMessageBytes  int           `yaml:"max_message_bytes"`
@@ -62,6 +64,7 @@ func (s Settings) config() Config {
 		SASL:          SASL{Mechanism: s.SASL.Mechanism, User: s.SASL.User, Password: s.SASL.Password},
 		AppendTimeout: s.AppendTimeout, DialTimeout: s.DialTimeout, OpenTimeout: s.OpenTimeout,
 		SessionTimeout: s.SessionTimeout, RebalanceTimeout: s.RebalanceTimeout, CommitInterval: s.CommitInterval,
+		PartitionCheck: s.PartitionCheck, StaticMembers: s.StaticMembers,
 		Partitions: s.Partitions, Replication: s.Replication, MaxMessageBytes: s.MaxMessageBytes,
 	}
 }

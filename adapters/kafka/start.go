@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -21,6 +22,22 @@ func (o offsets) set(topic string, partition int32, offset int64) {
 	o[topic][partition] = offset
 }
 
+// merged is o without the topics that are not in topics, and with what more has besides: an older start wins.
+func (o offsets) merged(more offsets, topics []string) offsets {
+	out := offsets{}
+	for _, from := range []offsets{more, o} {
+		for topic, ps := range from {
+			if !slices.Contains(topics, topic) {
+				continue
+			}
+			for p, at := range ps {
+				out.set(topic, p, at)
+			}
+		}
+	}
+	return out
+}
+
 // starter stores the start positions of a group with a client of its own, whose calls take no context.
 type starter struct {
 	client sarama.Client
@@ -34,36 +51,43 @@ const (
 	startPause = 100 * time.Millisecond
 )
 
-// store commits the start of every partition of topics that has no committed offset. A group that is rebalancing
-// refuses commits from outside; then another member is storing the same, or the commit is tried again. What could
-// not be committed is returned: the caller commits it as a member.
-func (s *starter) store(ctx context.Context, topics []durable.TopicStart) (offsets, error) {
-	for try := 1; ; try++ {
-		missing, err := s.missing(topics)
-		if err != nil || len(missing) == 0 {
-			return nil, err
-		}
-		err = s.commit(missing)
-		if err == nil {
-			return nil, nil
-		}
-		if !errors.Is(err, sarama.ErrUnknownMemberId) && !errors.Is(err, sarama.ErrIllegalGeneration) &&
-			!errors.Is(err, sarama.ErrRebalanceInProgress) {
-			return nil, err
-		}
-		if try == startTries {
-			return missing, nil
-		}
-		select {
-		case <-time.After(startPause):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+// store commits the start of every partition of topics that has no committed offset. A group that has members refuses
+// commits from outside: then the starts are returned, and the caller commits them as a member.
+func (s *starter) store(topics []durable.TopicStart) (offsets, error) {
+	first, err := s.missing(topics)
+	if err != nil || len(first) == 0 {
+		return nil, err
+	}
+	starts, err := s.resolve(topics, first)
+	if err != nil {
+		return nil, err
+	}
+	// Again, because another member may have stored its starts meanwhile and returned: what it stored after these
+	// here were resolved is not older, so that what these overwrite loses nothing.
+	still, err := s.missing(topics)
+	if err != nil {
+		return nil, err
+	}
+	missing := offsets{}
+	for topic, ps := range still {
+		for p := range ps {
+			if at, ok := starts[topic][p]; ok {
+				missing.set(topic, p, at)
+			}
 		}
 	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	err = s.commit(missing)
+	if unseated(err) || unsettled(err) {
+		return missing, nil
+	}
+	return nil, err
 }
 
-// missing resolves the starts of partitions without a committed offset. An expired position is
-// ErrPositionExpired, or the oldest record by policy.
+// missing are the partitions without a committed offset. A committed one that is not stored any more is
+// ErrPositionExpired, unless the policy is to go on.
 func (s *starter) missing(topics []durable.TopicStart) (offsets, error) {
 	out := offsets{}
 	for _, t := range topics {
@@ -80,12 +104,23 @@ func (s *starter) missing(topics []durable.TopicStart) (offsets, error) {
 		}
 		for _, p := range partitions {
 			block := stored.GetBlock(t.Topic, p)
-			if block != nil && block.Offset >= 0 {
-				if err := s.check(t.Topic, p, block.Offset); err != nil {
-					return nil, err
-				}
+			if block == nil || block.Offset < 0 {
+				out.set(t.Topic, p, -1)
 				continue
 			}
+			if err := s.check(t.Topic, p, block.Offset); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// resolve finds the starts of partitions. An expired one is ErrPositionExpired, or the oldest record by policy.
+func (s *starter) resolve(topics []durable.TopicStart, of offsets) (offsets, error) {
+	out := offsets{}
+	for _, t := range topics {
+		for p := range of[t.Topic] {
 			at, err := resolve(s.client, t.Topic, p, t.Start.Or(s.group.Start))
 			if errors.Is(err, durable.ErrPositionExpired) && s.group.OnExpired == durable.ExpiredOldest {
 				s.log(t.Topic, p, -1, at)
@@ -108,7 +143,7 @@ func (s *starter) check(topic string, partition int32, offset int64) error {
 	}
 	if s.group.OnExpired == durable.ExpiredOldest {
 		s.log(topic, partition, offset, oldest)
-		return nil // sarama begins at Offsets.Initial
+		return nil // the reader finds out, too
 	}
 	return expired(topic, partition, offset, oldest, newest)
 }
@@ -202,4 +237,55 @@ func resolve(client sarama.Client, topic string, partition int32, start durable.
 		return oldest, expired(topic, partition, seen+1, oldest, newest)
 	}
 	return oldest, nil
+}
+
+// saveStarts commits, as a member, the starts that could not be committed from outside. Where the group has an offset
+// by now, that one holds.
+func (c *consumer) saveStarts() error {
+	c.mu.Lock()
+	starts, of := c.pending, partitionsOf{}
+	for topic, ps := range starts {
+		for p := range ps {
+			of[topic] = append(of[topic], p)
+		}
+	}
+	c.mu.Unlock()
+	if len(of) == 0 {
+		return nil
+	}
+	has, err := c.seat.stored(of)
+	if err != nil {
+		return err
+	}
+	at, settled := savedOf{}, offsets{}
+	for topic, ps := range of {
+		for _, p := range ps {
+			if has[topic][p].offset >= 0 {
+				settled.set(topic, p, 0)
+				continue
+			}
+			at.set(topic, p, saved{offset: starts[topic][p]})
+		}
+	}
+	if len(at) > 0 {
+		err = c.seat.save(at, func(topic string, p int32, _ saved) { settled.set(topic, p, 0) })
+	}
+	c.forgetStarts(settled)
+	return err
+}
+
+// forgetStarts takes what is settled from the pending starts.
+func (c *consumer) forgetStarts(settled offsets) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left := offsets{}
+	for topic, ps := range c.pending {
+		for p, at := range ps {
+			if _, done := settled[topic][p]; !done {
+				left.set(topic, p, at)
+			}
+		}
+	}
+	c.pending = left
+	c.tell()
 }

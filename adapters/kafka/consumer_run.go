@@ -1,0 +1,323 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+const rejoinPause = 250 * time.Millisecond
+
+var errLeaseOver = errors.New("no heartbeat was answered within the session timeout")
+
+// run keeps the member in its group until it leaves: it joins whenever there is a reason to.
+func (c *consumer) run() {
+	for {
+		err := c.round()
+		var again <-chan time.Time // nil: only for a reason
+		switch {
+		case c.life.Err() != nil || errors.Is(err, sarama.ErrFencedInstancedId):
+			return
+		case err == nil:
+			c.recovered()
+		case unseated(err):
+			continue // for a new place, at once
+		default:
+			if !unsettled(err) {
+				c.report(err)
+			}
+			again = time.After(rejoinPause)
+		}
+		select {
+		case <-c.rejoin:
+		case <-again:
+		case <-c.life.Done():
+			return
+		}
+	}
+}
+
+// round is one rebalance as this member sees it: it hands over what it must not keep, joins, and takes what it is
+// given. Claims that stay are not disturbed.
+func (c *consumer) round() error {
+	c.mu.Lock()
+	if c.fatal != nil {
+		c.mu.Unlock()
+		return c.rest()
+	}
+	select {
+	case <-c.rejoin: // this round is for every reason so far
+	default:
+	}
+	topics, wanted := c.topics, c.wanted
+	gone := c.where(func(h *held) bool { return h.draining || !slices.Contains(topics, h.claim.Topic()) })
+	c.mu.Unlock()
+	c.handOver(gone)
+	began := time.Now()
+	p, err := c.seat.join(topics, c.owned())
+	if unseated(err) {
+		c.unseat(err)
+	}
+	if err != nil {
+		return err
+	}
+	c.extend(began)
+	return c.settle(p, wanted)
+}
+
+// rest waits for the end of a member that cannot go on.
+func (c *consumer) rest() error {
+	<-c.life.Done()
+	return c.life.Err()
+}
+
+// settle takes what is new in p and hands over what is not in it any more.
+func (c *consumer) settle(p place, wanted int) error {
+	fresh := partitionsOf{}
+	c.mu.Lock()
+	mine := c.ownedLocked()
+	for topic, ps := range p.claims {
+		for _, x := range ps {
+			if !mine.has(topic, x) {
+				fresh[topic] = append(fresh[topic], x)
+			}
+		}
+	}
+	revoked := c.where(func(h *held) bool { return !p.claims.has(h.claim.Topic(), int32(h.claim.Partition())) })
+	c.counts = p.counts
+	c.mu.Unlock()
+	if err := c.saveStarts(); unsettled(err) || unseated(err) {
+		return err
+	} else if err != nil {
+		c.report(err)
+	}
+	if err := c.begin(fresh, p.generation); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.joined = wanted
+	c.tell()
+	c.mu.Unlock()
+	if len(revoked) > 0 {
+		c.handOver(revoked)
+		poke(c.rejoin) // so that others get them
+	}
+	return nil
+}
+
+// begin starts the claims of fresh where the group is in them.
+func (c *consumer) begin(fresh partitionsOf, generation int32) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	at, err := c.seat.stored(fresh)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for topic, ps := range fresh {
+		for _, p := range ps {
+			h := newHeld(c, topic, p, generation, at[topic][p])
+			if offset, ok := c.pending[topic][p]; ok && h.next < 0 {
+				h.part.next, h.next = offset, offset
+			}
+			c.held = append(c.held, h)
+			c.byClaim[h.claim] = h
+			c.homeless = append(c.homeless, h)
+			if c.closed {
+				c.beginDrain(h)
+			}
+		}
+	}
+	poke(c.unread)
+	return nil
+}
+
+// where are the claims for which is is true. The caller holds mu.
+func (c *consumer) where(is func(*held) bool) []*held {
+	var out []*held
+	for _, h := range c.held {
+		if is(h) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+func (c *consumer) owned() partitionsOf {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ownedLocked()
+}
+
+func (c *consumer) ownedLocked() partitionsOf {
+	out := partitionsOf{}
+	for _, h := range c.held {
+		out[h.claim.Topic()] = append(out[h.claim.Topic()], int32(h.claim.Partition()))
+	}
+	return out
+}
+
+// unseat ends the member's claims because the group no longer knows it.
+func (c *consumer) unseat(cause error) {
+	c.seat.forget()
+	n := c.loseAll(errors.Join(durable.ErrFenced, cause))
+	if errors.Is(cause, sarama.ErrFencedInstancedId) {
+		c.fail(fmt.Errorf("kafka: group %q: another member has the name %q: %w", c.group.Name, c.group.Member, errors.Join(durable.ErrFenced, cause)))
+		return
+	}
+	if n > 0 {
+		c.b.cfg.Logger.Warn("kafka: the claims were lost to the group", "group", c.group.Name, "claims", n, "error", cause)
+	}
+}
+
+// beats tells the coordinator that the member lives, and learns of rebalances.
+func (c *consumer) beats() {
+	tick := time.NewTicker(c.b.cfg.heartbeat())
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-c.life.Done():
+			return
+		}
+		under, began := c.seat.now(), time.Now()
+		err := c.seat.beat(under)
+		now := c.seat.now()
+		same := now.generation == under.generation && !now.joining && !under.joining
+		switch {
+		case err == nil:
+			c.extend(began)
+		case errors.Is(err, sarama.ErrRebalanceInProgress):
+			c.extend(began)
+			if same {
+				poke(c.rejoin)
+			}
+		case unseated(err) && same:
+			c.unseat(err)
+			poke(c.rejoin)
+		}
+	}
+}
+
+// extend notes that the coordinator heard of the member at t or later.
+func (c *consumer) extend(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if until := t.Add(c.b.cfg.SessionTimeout); until.After(c.lease) {
+		c.lease = until
+	}
+}
+
+// guard gives claims up for which the coordinator cannot be reached: it drains them after half of the session timeout,
+// so that what runs may finish, and loses them at its end, when the group may give them to others.
+func (c *consumer) guard() {
+	tick := time.NewTicker(max(c.b.cfg.SessionTimeout/20, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-c.life.Done():
+			return
+		}
+		if c.expire() {
+			continue
+		}
+		c.mu.Lock()
+		late := len(c.held) > 0 && time.Until(c.lease) < c.b.cfg.SessionTimeout/2
+		began := false
+		for _, h := range c.held {
+			if late && !h.draining {
+				c.beginDrain(h)
+				began = true
+			}
+		}
+		c.mu.Unlock()
+		if began {
+			c.b.cfg.Logger.Warn("kafka: the group's coordinator does not answer, giving the claims up", "group", c.group.Name)
+			poke(c.rejoin)
+		}
+	}
+}
+
+// expire loses the claims whose lease is over, also of a process that was stopped meanwhile.
+func (c *consumer) expire() bool {
+	c.mu.Lock()
+	over := len(c.held) > 0 && time.Now().After(c.lease)
+	c.mu.Unlock()
+	if over { // the place is kept: the coordinator may not have noticed
+		n := c.loseAll(errors.Join(durable.ErrFenced, errLeaseOver))
+		c.b.cfg.Logger.Warn("kafka: the claims are lost", "group", c.group.Name, "claims", n, "error", errLeaseOver)
+		poke(c.rejoin)
+	}
+	return over
+}
+
+// growth looks for new partitions of the topics that this member planned for.
+func (c *consumer) growth() {
+	tick := time.NewTicker(c.b.cfg.PartitionCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-c.life.Done():
+			return
+		}
+		c.mu.Lock()
+		counts := c.counts
+		c.mu.Unlock()
+		for topic, n := range counts {
+			ps, err := freshPartitions(c.client, topic)
+			if err == nil && len(ps) != n {
+				poke(c.rejoin)
+				break
+			}
+		}
+	}
+}
+
+// report makes Fetch return err once, and logs when trouble begins.
+func (c *consumer) report(err error) {
+	if c.life.Err() != nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	c.mu.Lock()
+	first := !c.troubled
+	if first {
+		c.troubled, c.trouble = true, fmt.Errorf("kafka: group %q: %w", c.group.Name, translate(err))
+	}
+	c.mu.Unlock()
+	if first {
+		poke(c.ready)
+		c.b.cfg.Logger.Warn("kafka: consumer is in trouble", "group", c.group.Name, "error", err)
+	}
+}
+
+func (c *consumer) recovered() {
+	c.mu.Lock()
+	was := c.troubled
+	c.troubled = false
+	c.mu.Unlock()
+	if was {
+		c.b.cfg.Logger.Info("kafka: consumer has recovered", "group", c.group.Name)
+	}
+}
+
+// fail ends the member: Fetch returns err from now on.
+func (c *consumer) fail(err error) {
+	c.mu.Lock()
+	if c.fatal == nil {
+		c.fatal = err
+		c.tell()
+	}
+	c.mu.Unlock()
+	poke(c.ready)
+	poke(c.rejoin)
+}
