@@ -18,6 +18,7 @@ type Claim struct {
 	epoch     int64
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
+	held      func() bool // see Guard; nil: none
 	drainOnce sync.Once
 	draining  chan struct{}
 }
@@ -44,8 +45,22 @@ func (c *Claim) Draining() <-chan struct{} { return c.draining }
 // Context ends when the claim is lost; its cause is what [Claim.Lose] was given.
 func (c *Claim) Context() context.Context { return c.ctx }
 
-// Lost tells whether the claim's context has ended.
-func (c *Claim) Lost() bool { return c.ctx.Err() != nil }
+// Lost tells whether the claim's context has ended. The engine asks before it starts a handler.
+func (c *Claim) Lost() bool {
+	if c.ctx.Err() != nil {
+		return true
+	}
+	if c.held == nil || c.held() {
+		return false
+	}
+	c.Lose(ErrFenced)
+	return true
+}
+
+// Guard has Lost ask held too: when that says false the claim is lost with ErrFenced at that moment, such as in a
+// process that was stopped for longer than its lease, before anything else in it noticed. Call Guard before the claim
+// is handed out; held is called often, from any goroutine, and does not block. For adapters.
+func (c *Claim) Guard(held func() bool) { c.held = held }
 
 // Drain begins the hand-over. It is idempotent. For adapters.
 func (c *Claim) Drain() { c.drainOnce.Do(func() { close(c.draining) }) }

@@ -27,12 +27,9 @@ const (
 
 // stream is one partition of a topic as a member has it. What follows mu of the consumer is guarded by it.
 type stream struct {
-	topic     string
-	partition int
-	of        int
-	key       string
-	lease     string // key of the lease
-	epochKey  string
+	place
+	lease    string // key of the lease
+	epochKey string
 
 	claim    *durable.Claim
 	epoch    int64
@@ -126,7 +123,7 @@ func (c *consumer) join(ctx context.Context) error {
 		}
 		for p := range n {
 			s := newStream(t.Topic, p, n, c.group.Name)
-			if err := c.createGroup(ctx, s, t.Start.Or(c.group.Start)); err != nil {
+			if err := c.b.enroll(ctx, c.group, s.place, t.Start.Or(c.group.Start)); err != nil {
 				return err
 			}
 			if err := c.own(ctx, s); err != nil {
@@ -142,14 +139,9 @@ func (c *consumer) join(ctx context.Context) error {
 }
 
 func newStream(topic string, partition, of int, group string) *stream {
-	key := streamKey(topic, partition, of)
-	tag := key
-	if of == 1 {
-		tag = "{" + key + "}"
-	}
+	p := newPlace(topic, partition, of)
 	return &stream{
-		topic: topic, partition: partition, of: of, key: key,
-		lease: "ds:lease:" + tag + ":" + group, epochKey: "ds:epoch:" + tag + ":" + group,
+		place: p, lease: p.leaseKey(group), epochKey: "ds:epoch:" + p.tag() + ":" + group,
 		held: map[string]struct{}{}, waitFrom: beginning,
 	}
 }

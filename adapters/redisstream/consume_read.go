@@ -75,7 +75,7 @@ func (c *consumer) readoptAll() {
 // remake makes the groups that vanished.
 func (c *consumer) remake() error {
 	for _, a := range c.actives() {
-		if err := c.createGroup(c.ctx, a.stream, durable.Oldest()); err != nil {
+		if err := c.b.enroll(c.ctx, c.group, a.place, durable.Oldest()); err != nil {
 			return err
 		}
 	}
@@ -229,7 +229,7 @@ func (c *consumer) push(a active, es []entry) {
 	}
 	ds := make([]durable.Delivery, len(es))
 	for i, e := range es {
-		ds[i] = c.delivery(a.stream, a.claim, e)
+		ds[i] = c.b.delivery(a.place, a.claim, e)
 	}
 	c.mu.Lock()
 	valid := a.stream.claim == a.claim

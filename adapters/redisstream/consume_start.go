@@ -15,21 +15,8 @@ import (
 
 const beginning = "0-0" // the id before every entry
 
-// createGroup makes the group of s at start, unless it exists.
-func (c *consumer) createGroup(ctx context.Context, s *stream, start durable.Start) error {
-	id, err := c.startID(ctx, s, start)
-	if err != nil {
-		return err
-	}
-	err = c.control.XGroupCreateMkStream(ctx, s.key, c.group.Name, id).Err()
-	if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
-		return fmt.Errorf("redisstream: create group %q of %q: %w", c.group.Name, s.topic, unavailable(err))
-	}
-	return nil
-}
-
 // startID is the id after which a new group reads.
-func (c *consumer) startID(ctx context.Context, s *stream, start durable.Start) (string, error) {
+func (b *Backend) startID(ctx context.Context, g durable.Group, s place, start durable.Start) (string, error) {
 	switch start.Kind() {
 	case durable.StartNewest:
 		return "$", nil
@@ -44,7 +31,7 @@ func (c *consumer) startID(ctx context.Context, s *stream, start durable.Start) 
 		if err != nil {
 			return "", err
 		}
-		return c.afterID(ctx, s, id)
+		return b.afterID(ctx, g, s, id)
 	default:
 		return beginning, nil
 	}
@@ -63,17 +50,17 @@ func idBefore(t time.Time) string {
 }
 
 // afterID is id, if the group exists or nothing behind id is gone; else what OnExpired says.
-func (c *consumer) afterID(ctx context.Context, s *stream, id string) (string, error) {
-	groups, err := c.control.XInfoGroups(ctx, s.key).Result()
+func (b *Backend) afterID(ctx context.Context, g durable.Group, s place, id string) (string, error) {
+	groups, err := b.control.XInfoGroups(ctx, s.key).Result()
 	if err != nil && !missing(err) {
 		return "", fmt.Errorf("redisstream: groups of %q: %w", s.topic, unavailable(err))
 	}
-	for _, g := range groups {
-		if g.Name == c.group.Name {
+	for _, have := range groups {
+		if have.Name == g.Name {
 			return id, nil
 		}
 	}
-	info, err := c.control.XInfoStream(ctx, s.key).Result()
+	info, err := b.control.XInfoStream(ctx, s.key).Result()
 	switch {
 	case err != nil && !missing(err):
 		return "", fmt.Errorf("redisstream: stream of %q: %w", s.topic, unavailable(err))
@@ -85,12 +72,12 @@ func (c *consumer) afterID(ctx context.Context, s *stream, id string) (string, e
 	if !past && (!gone || id == beginning) {
 		return id, nil
 	}
-	if c.group.OnExpired == durable.ExpiredOldest {
-		c.log.Warn("redisstream: the start position is no longer stored, the group begins at the oldest entry",
-			"topic", s.topic, "partition", s.partition, "group", c.group.Name, "position", id)
+	if g.OnExpired == durable.ExpiredOldest {
+		b.logger().Warn("redisstream: the start position is no longer stored, the group begins at the oldest entry",
+			"topic", s.topic, "partition", s.partition, "group", g.Name, "position", id)
 		return beginning, nil
 	}
-	return "", fmt.Errorf("redisstream: start of group %q in %q after %q: %w", c.group.Name, s.topic, id, durable.ErrPositionExpired)
+	return "", fmt.Errorf("redisstream: start of group %q in %q after %q: %w", g.Name, s.topic, id, durable.ErrPositionExpired)
 }
 
 // missing tells the server's refusal for a key that does not exist.

@@ -39,13 +39,13 @@ func parseEntries(reply any, attempt int) ([]entry, error) {
 	return out, nil
 }
 
-// delivery is e as a delivery of s. One that cannot be decoded has a DecodeErr and its fields as a JSON object.
-func (c *consumer) delivery(s *stream, claim *durable.Claim, e entry) durable.Delivery {
+// delivery is e as a delivery at s. One that cannot be decoded has a DecodeErr and its fields as a JSON object.
+func (b *Backend) delivery(s place, claim *durable.Claim, e entry) durable.Delivery {
 	d := durable.Delivery{
 		Topic: s.topic, Position: position(e.id, s.partition, s.of), Claim: claim, Attempt: e.attempt, StoredAt: storedAt(e.id),
 	}
 	if d.Message = e.msg; d.Message == nil {
-		d.Message, d.DecodeErr = c.b.unmarshal(e.fields)
+		d.Message, d.DecodeErr = b.unmarshal(e.fields)
 	}
 	if d.DecodeErr != nil {
 		d.Message = message.NewMessage(e.id, rawFields(e.fields))
