@@ -21,7 +21,7 @@ const (
 	dedupeStorePause = time.Second // how long a store that failed is left alone
 )
 
-// ErrBusy: another attempt at the same event is running. The event has not failed: it is neither acknowledged nor
+// ErrBusy says that another attempt at the same event is running. The event has not failed: it is neither acknowledged nor
 // counted, and never poison.
 var ErrBusy = errors.New("dedupe: the event is reserved by another attempt")
 
@@ -92,11 +92,11 @@ func (d *Dedupe) Validate() error {
 	return nil
 }
 
-// Middleware wraps h. Where Validate fails, every message fails with its error.
+// Middleware wraps h. Where Validate fails it handles nothing.
 func (d *Dedupe) Middleware(h message.HandlerFunc) message.HandlerFunc {
 	s, err := d.open()
 	if err != nil {
-		return func(*message.Message) ([]*message.Message, error) { return nil, err }
+		return refuse(err)
 	}
 	return func(msg *message.Message) ([]*message.Message, error) { return s.handle(msg, h) }
 }
@@ -118,10 +118,10 @@ func (d *Dedupe) open() (*dedupe, error) {
 		}
 		s := &dedupe{
 			group: d.Group, store: d.Store, open: d.StoreDown == FailOpen, key: d.Key, logger: d.Logger,
-			lease: orDuration(d.Lease, DefaultDedupeLease), keep: orDuration(d.Keep, DefaultDedupeKeep),
-			busyPause: orDuration(d.BusyPause, DefaultDedupeBusyPause),
+			lease: orDefault(d.Lease, DefaultDedupeLease), keep: orDefault(d.Keep, DefaultDedupeKeep),
+			busyPause: orDefault(d.BusyPause, DefaultDedupeBusyPause),
 		}
-		s.busyWait = orDuration(d.BusyWait, 2*s.lease)
+		s.busyWait = orDefault(d.BusyWait, 2*s.lease)
 		s.busy = durable.Release(durable.RetryAfter(ErrBusy, s.busyPause))
 		if s.store == nil {
 			s.store = NewMemoryDedupe(0)
@@ -129,20 +129,11 @@ func (d *Dedupe) open() (*dedupe, error) {
 		if s.key == nil {
 			s.key = DedupeKey
 		}
-		if s.logger == nil {
-			s.logger = slog.Default()
-		}
+		s.logger = orDefault(s.logger, slog.Default())
 		s.attempts.init(s)
 		d.state = s
 	})
 	return d.state, d.err
-}
-
-func orDuration(d, fallback time.Duration) time.Duration {
-	if d == 0 {
-		return fallback
-	}
-	return d
 }
 
 // groupOf is the group that msg is handled in; under tells that durable.Process does. The error is an *InvalidError.

@@ -150,15 +150,3 @@ func (l *attempts) extend(due []*attempt) {
 	}
 	l.renewed.Broadcast()
 }
-
-// pause waits for d or the end of ctx, whose error it returns.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

@@ -41,7 +41,7 @@ func (s *dedupe) handle(msg *message.Message, h message.HandlerFunc) ([]*message
 	ctx := msg.Context()
 	group, under, err := s.groupOf(ctx)
 	if err != nil {
-		return nil, err
+		return refuse(err)(msg)
 	}
 	a := s.attempts.begin(group + dedupeSeparator + key)
 	state, err := s.reserve(ctx, a, under)
@@ -79,7 +79,7 @@ func (s *dedupe) reserve(ctx context.Context, a *attempt, under bool) (DedupeSta
 		if end.IsZero() {
 			end = now.Add(s.busyWait)
 		}
-		if !now.Before(end) || pause(ctx, s.busyPause) != nil {
+		if !now.Before(end) || wait(ctx, s.busyPause) != nil {
 			return state, nil
 		}
 	}
@@ -171,7 +171,7 @@ func (s *dedupe) withoutStore(msg *message.Message, h message.HandlerFunc, under
 	if under {
 		return nil, durable.Release(durable.RetryAfter(err, dedupeStorePause))
 	}
-	_ = pause(msg.Context(), dedupeStorePause)
+	_ = wait(msg.Context(), dedupeStorePause)
 	return nil, durable.Release(err)
 }
 
