@@ -89,6 +89,21 @@ func TestACrashedSharedServerIsReplaced(t *testing.T) {
 	}
 }
 
+func TestASharedServerHoldsNothingOfItsFirstUser(t *testing.T) {
+	isolated(t, "10s")
+	path := filepath.Join(t.TempDir(), "lock")
+	lock, err := lockFile(t.Context(), path, syscall.LOCK_EX)
+	must(t, "lock a file", err)
+	inherited, err := syscall.Dup(int(lock.f.Fd())) // what flock(1) and make leave open
+	must(t, "duplicate the descriptor", err)
+	Redis(t)
+	lock.unlock()
+	must(t, "close the descriptor", syscall.Close(inherited))
+	if isLocked(path) {
+		t.Error("the server holds the lock")
+	}
+}
+
 func TestAnExternalServerIsUsedAsItIs(t *testing.T) {
 	own := StartRedis(t, RedisOptions{})
 	t.Setenv(envRedis, own.Addr())

@@ -30,6 +30,7 @@ import (
 const lookEvery = 250 * time.Millisecond
 
 func main() {
+	closeInherited()
 	if len(os.Args) < 4 {
 		log.Fatal("usage: watchdog DIR LINGER COMMAND [ARG...]")
 	}
@@ -39,6 +40,18 @@ func main() {
 	}
 	if err := run(os.Args[1], linger, os.Args[3:]); err != nil {
 		log.Fatal(err)
+	}
+}
+
+// closeInherited lets go of the descriptors of the user that started us: a lock or a pipe of it would stay in use for
+// as long as the server runs. Those that this process opens itself close on exec; inherited ones do not.
+func closeInherited() {
+	const most = 256
+	for fd := uintptr(3); fd < most; fd++ {
+		flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_GETFD, 0)
+		if errno == 0 && flags&syscall.FD_CLOEXEC == 0 {
+			_ = syscall.Close(int(fd))
+		}
 	}
 }
 
