@@ -26,6 +26,8 @@ var (
 	ErrTopicExists = errors.New("topic exists")
 	// ErrUnavailable: the broker cannot be reached or cannot serve now; the same call may succeed later.
 	ErrUnavailable = errors.New("broker unavailable")
+	// ErrAtRisk: the broker serves, but by its settings it can lose what it has acknowledged.
+	ErrAtRisk = errors.New("acknowledged events may be lost")
 	// ErrFenced: ownership was lost to another member.
 	ErrFenced = errors.New("fenced: no longer the owner")
 )
