@@ -4,45 +4,72 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-
-	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dualstream/dualstream/durable"
 )
 
-// call is one Publish: three slices with one element per event.
+// call is one Publish: two slices with one element per event, and the events by topic.
 type call struct {
 	events   []durable.Event
-	msgs     []*message.Message
 	receipts []Receipt
+	groups   []group // in the order of their first event
 }
 
-// topics are the distinct topics in the order of their first event.
-func (c *call) topics() []string {
-	out := []string{c.receipts[0].Topic}
-	for _, r := range c.receipts[1:] {
-		if r.Topic == out[len(out)-1] || slices.Contains(out, r.Topic) {
-			continue
-		}
-		out = append(out, r.Topic)
+// group is the events of one topic.
+type group struct {
+	topic string
+	batch *durable.Batch
+	at    []int // indices of its events; nil: all
+}
+
+// add makes event i a message of topic, placed by key.
+func (c *call) add(i int, topic, key string) error {
+	g := c.groupOf(topic, i)
+	if err := g.batch.Add(&c.events[i], key); err != nil {
+		return err
 	}
-	return out
+	if len(c.groups) > 1 {
+		g.at = append(g.at, i)
+	}
+	c.receipts[i].ID, c.receipts[i].Topic = c.events[i].ID, topic
+	return nil
 }
 
-// check refuses the call before anything is stored: for its topics and sizes, because the events made the rest.
-func (c *call) check(maxBytes int) error {
-	checked := ""
-	for i, msg := range c.msgs {
-		if topic := c.receipts[i].Topic; i == 0 || topic != checked {
-			if err := durable.CheckTopic(topic); err != nil {
-				return fmt.Errorf("event %d: %w", i, err)
-			}
-			checked = topic
+// groupOf is the group of topic, a new one where event i is its first.
+func (c *call) groupOf(topic string, i int) *group {
+	for k := range c.groups {
+		if c.groups[k].topic == topic {
+			return &c.groups[k]
 		}
-		if err := durable.CheckSize(durable.Size(msg), maxBytes); err != nil {
-			return fmt.Errorf("event %d: %w", i, err)
+	}
+	if len(c.groups) == 1 { // until now it had all
+		for k := range i {
+			c.groups[0].at = append(c.groups[0].at, k)
+		}
+	}
+	c.groups = append(c.groups, group{topic: topic, batch: durable.NewBatch(len(c.events) - i)})
+	return &c.groups[len(c.groups)-1]
+}
+
+// index is the index in the call of event i of g.
+func (g *group) index(i int) int {
+	if g.at == nil {
+		return i
+	}
+	return g.at[i]
+}
+
+// check refuses the call before anything is stored: for its topics and sizes, because the batches checked the rest.
+func (c *call) check(maxBytes int) error {
+	for k := range c.groups {
+		g := &c.groups[k]
+		if err := durable.CheckTopic(g.topic); err != nil {
+			return fmt.Errorf("event %d: %w", g.index(0), err)
+		}
+		i, size := g.batch.Largest()
+		if err := durable.CheckSize(size, maxBytes); err != nil {
+			return fmt.Errorf("event %d: %w", g.index(i), err)
 		}
 	}
 	return nil
@@ -50,46 +77,29 @@ func (c *call) check(maxBytes int) error {
 
 // store appends topic by topic and fills the receipts. The error is a *durable.BatchError with one outcome per event.
 func (c *call) store(ctx context.Context, to *durable.Publisher) error {
-	topics := c.topics()
-	if len(topics) == 1 {
-		positions, err := to.Append(ctx, topics[0], c.msgs...)
-		return c.settle(topics, nil, positions, err)
-	}
 	var failed error
-	for _, topic := range topics {
-		var msgs []*message.Message
-		var at []int
-		for i, r := range c.receipts {
-			if r.Topic == topic {
-				msgs, at = append(msgs, c.msgs[i]), append(at, i)
-			}
-		}
-		positions, err := to.Append(ctx, topic, msgs...)
-		if err := c.settle(topics, at, positions, err); err != nil {
+	for k := range c.groups {
+		g := &c.groups[k]
+		positions, err := to.AppendBatch(ctx, g.topic, g.batch)
+		if err := c.settle(g, positions, err); err != nil {
 			failed = err
 		}
 	}
-	if failed == nil {
-		return nil
+	if failed == nil || len(c.groups) == 1 {
+		return failed
 	}
-	return c.batchError(topics)
+	return c.batchError()
 }
 
-// settle fills the receipts of the events at (nil: of all) with what an Append returned.
-func (c *call) settle(topics []string, at []int, positions []durable.Position, err error) error {
-	n := len(at)
-	if at == nil {
-		n = len(c.receipts)
-	}
-	outcomes := make([]durable.Outcome, 0)
+// settle fills the receipts of g with what its Append returned. The error is a *durable.BatchError.
+func (c *call) settle(g *group, positions []durable.Position, err error) error {
+	n := g.batch.Len()
+	var outcomes []durable.Outcome
 	if err != nil {
 		outcomes = outcomesOf(err, n)
 	}
 	for i := range n {
-		r := &c.receipts[i]
-		if at != nil {
-			r = &c.receipts[at[i]]
-		}
+		r := &c.receipts[g.index(i)]
 		if err != nil {
 			r.Status, r.Err, r.AfterGap = outcomes[i].Status, outcomes[i].Err, outcomes[i].AfterGap
 		}
@@ -101,10 +111,10 @@ func (c *call) settle(topics []string, at []int, positions []durable.Position, e
 		return nil
 	}
 	var batch *durable.BatchError
-	if at == nil && errors.As(err, &batch) && len(batch.Outcomes) == n {
+	if errors.As(err, &batch) && len(batch.Outcomes) == n {
 		return err
 	}
-	return c.batchError(topics)
+	return c.batchError()
 }
 
 // outcomesOf is what err says about n messages; an error that says nothing leaves all of them unknown.
@@ -116,7 +126,11 @@ func outcomesOf(err error, n int) []durable.Outcome {
 	return durable.FailAll("", n, durable.Unknown, err).Outcomes
 }
 
-func (c *call) batchError(topics []string) error {
+func (c *call) batchError() error {
+	topics := make([]string, len(c.groups))
+	for k, g := range c.groups {
+		topics[k] = g.topic
+	}
 	out := &durable.BatchError{Topic: strings.Join(topics, ","), Outcomes: make([]durable.Outcome, len(c.receipts))}
 	for i, r := range c.receipts {
 		out.Outcomes[i] = durable.Outcome{Status: r.Status, Err: r.Err, AfterGap: r.AfterGap}

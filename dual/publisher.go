@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/ThreeDotsLabs/watermill/message"
+	"slices"
 
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/realtime"
@@ -78,84 +77,27 @@ func (p *Publisher) Publish(ctx context.Context, events ...durable.Event) ([]Rec
 
 // prepare checks events and groups them by topic.
 func (p *Publisher) prepare(events []durable.Event) (*call, error) {
-	c := &call{
-		events: make([]durable.Event, len(events)), msgs: make([]*message.Message, len(events)),
-		receipts: make([]Receipt, len(events)),
-	}
-	for i, e := range events {
-		e = e.Fill()
-		key, topic := "", p.opts.Topic
-		if p.opts.Key != nil {
-			key = p.opts.Key(e)
+	c := &call{events: slices.Clone(events), receipts: make([]Receipt, len(events))}
+	for i := range c.events {
+		e := &c.events[i]
+		topic, key := p.opts.Topic, ""
+		if p.opts.TopicOf != nil || p.opts.Key != nil {
+			*e = e.Fill()
 		}
-		msg, err := e.Message(key)
-		if err != nil {
-			return nil, fmt.Errorf("event %d: %w", i, err)
+		if p.opts.Key != nil {
+			key = p.opts.Key(*e)
 		}
 		if p.opts.TopicOf != nil {
-			topic = p.opts.TopicOf(e)
+			topic = p.opts.TopicOf(*e)
 		}
-		c.events[i], c.msgs[i] = e, msg
-		c.receipts[i] = Receipt{ID: e.ID, Topic: topic}
+		if err := c.add(i, topic, key); err != nil {
+			return nil, fmt.Errorf("event %d: %w", i, err)
+		}
 	}
 	if err := c.check(p.maxBytes); err != nil {
 		return nil, err
 	}
 	return c, nil
-}
-
-// announce hands the notifications of what was stored to the dispatcher, which does not block.
-func (p *Publisher) announce(c *call) {
-	if p.bus == nil {
-		return
-	}
-	ns := make([]realtime.Notification, 0, len(c.events))
-	for i := range c.receipts {
-		r := &c.receipts[i]
-		if r.Status != durable.Stored {
-			continue
-		}
-		r.Channels = p.channels(c.events[i])
-		for _, channel := range r.Channels {
-			ns = append(ns, notification(c.events[i], *r, channel))
-		}
-		r.Announced = len(r.Channels) > 0
-	}
-	if len(ns) > 0 {
-		p.bus.Dispatch(ns...)
-	}
-}
-
-func (p *Publisher) channels(e durable.Event) []string {
-	if p.opts.Channels != nil {
-		return p.opts.Channels(e)
-	}
-	return []string{realtime.Channel(e.SourceType, e.SourceID)}
-}
-
-// notification carries ids and the position, never data.
-func notification(e durable.Event, r Receipt, channel string) realtime.Notification {
-	return realtime.Notification{
-		Channel: channel, ID: e.ID, Type: e.Type, SourceType: e.SourceType, SourceID: e.SourceID, Time: e.Time,
-		Topic: r.Topic, Position: string(r.Position), TraceParent: e.Metadata["traceparent"],
-	}
-}
-
-// Announce notifies without storing: for presence and typing indicators, which have no history. It hands over and
-// returns; the error is ErrClosed, or ErrUnsupported where there is no real-time backend.
-func (p *Publisher) Announce(ctx context.Context, ns ...realtime.Notification) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("dual: announce: %w", err)
-	}
-	if p.bus == nil {
-		return fmt.Errorf("dual: announce: no real-time backend: %w", realtime.ErrUnsupported)
-	}
-	if !p.flights.start() {
-		return fmt.Errorf("dual: announce: %w", realtime.ErrClosed)
-	}
-	defer p.flights.end()
-	p.bus.Dispatch(ns...)
-	return nil
 }
 
 // Stats are the counters of both sides.

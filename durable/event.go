@@ -1,9 +1,6 @@
 package durable
 
 import (
-	"crypto/rand"
-	"encoding/hex"
-	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -46,15 +43,21 @@ func (e Event) Fill() Event {
 	if e.ID == "" {
 		e.ID = NewID()
 	}
+	e.fillTime()
+	return e
+}
+
+func (e *Event) fillTime() {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
 	e.Time = e.Time.UTC()
-	return e
 }
 
 // Validate returns an *InvalidError that names the first field that is not acceptable, or nil.
-func (e Event) Validate() error {
+func (e Event) Validate() error { return e.check() }
+
+func (e *Event) check() error {
 	if hasControl(e.ID) || !utf8.ValidString(e.ID) {
 		return Invalid("ID", e.ID, "use text without control characters, or leave it empty")
 	}
@@ -76,7 +79,7 @@ func (e Event) Validate() error {
 	return e.validateMetadata()
 }
 
-func (e Event) validateMetadata() error {
+func (e *Event) validateMetadata() error {
 	for k := range e.Metadata {
 		if k == MetaContentType || k == MetaUUID || strings.HasPrefix(k, "ce_") {
 			return Invalid("metadata key", k, "it is reserved; set the field of Event instead")
@@ -91,27 +94,12 @@ func (e Event) validateMetadata() error {
 // Message returns e as the message that is stored, placed by key (SourceID where key is ""). ID and Time are
 // filled. Data is shared with the message, Metadata is copied. The error is an *InvalidError.
 func (e Event) Message(key string) (*message.Message, error) {
-	if err := e.Validate(); err != nil {
+	if err := e.check(); err != nil {
 		return nil, err
 	}
 	e = e.Fill()
-	if key == "" {
-		key = e.SourceID
-	}
-	meta := make(message.Metadata, len(e.Metadata)+8)
-	maps.Copy(meta, e.Metadata)
-	meta[MetaSpecVersion] = specVersion
-	meta[MetaID] = e.ID
-	meta[MetaType] = e.Type
-	meta[MetaSource] = "/" + e.SourceType
-	meta[MetaSubject] = e.SourceID
-	meta[MetaTime] = e.Time.Format(time.RFC3339Nano)
-	meta[MetaPartitionKey] = key
-	if e.ContentType != "" {
-		meta[MetaContentType] = e.ContentType
-	}
 	msg := message.NewMessage(e.ID, e.Data)
-	msg.Metadata = meta
+	e.write(msg, key, "/"+e.SourceType, e.Time.Format(time.RFC3339Nano))
 	return msg, nil
 }
 
@@ -154,27 +142,4 @@ func application(m message.Metadata) map[string]string {
 		out[k] = v
 	}
 	return out
-}
-
-// NewID returns a UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then random bits.
-func NewID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[6:]) // never fails since Go 1.24
-	ms := uint64(time.Now().UnixMilli())
-	for i := range 6 {
-		b[i] = byte(ms >> (8 * (5 - i)))
-	}
-	b[6] = b[6]&0x0f | 0x70
-	b[8] = b[8]&0x3f | 0x80
-	var s [36]byte
-	hex.Encode(s[0:8], b[0:4])
-	s[8] = '-'
-	hex.Encode(s[9:13], b[4:6])
-	s[13] = '-'
-	hex.Encode(s[14:18], b[6:8])
-	s[18] = '-'
-	hex.Encode(s[19:23], b[8:10])
-	s[23] = '-'
-	hex.Encode(s[24:36], b[10:16])
-	return string(s[:])
 }

@@ -56,17 +56,35 @@ func (p *Publisher) Append(ctx context.Context, topic string, msgs ...*message.M
 	if len(msgs) == 0 {
 		return nil, nil
 	}
-	if err := CheckAppend(topic, p.maxBytes, msgs); err != nil {
-		p.counters.invalid.Add(uint64(len(msgs)))
-		return make([]Position, len(msgs)), err
+	if err := CheckTopic(topic); err != nil {
+		return p.invalid(len(msgs), FailAll(topic, len(msgs), Rejected, err))
 	}
-	size := 0
-	for _, m := range msgs {
-		size += Size(m)
+	size, err := measure(topic, p.maxBytes, msgs)
+	if err != nil {
+		return p.invalid(len(msgs), err)
 	}
+	return p.admit(ctx, topic, msgs, size)
+}
+
+// AppendBatch is Append of b's events, without the checks that b has made.
+func (p *Publisher) AppendBatch(ctx context.Context, topic string, b *Batch) ([]Position, error) {
+	if b.Len() == 0 {
+		return nil, nil
+	}
+	if err := CheckTopic(topic); err != nil {
+		return p.invalid(b.Len(), FailAll(topic, b.Len(), Rejected, err))
+	}
+	i, size := b.Largest()
+	if err := CheckSize(size, p.maxBytes); err != nil {
+		return p.invalid(b.Len(), FailInvalid(topic, b.Len(), i, err))
+	}
+	return p.admit(ctx, topic, b.msgs, b.size)
+}
+
+// admit appends checked msgs of size bytes when there is room for them.
+func (p *Publisher) admit(ctx context.Context, topic string, msgs []*message.Message, size int) ([]Position, error) {
 	if err := p.tooMuch(len(msgs), size); err != nil {
-		p.counters.invalid.Add(uint64(len(msgs)))
-		return make([]Position, len(msgs)), FailAll(topic, len(msgs), Rejected, err)
+		return p.invalid(len(msgs), FailAll(topic, len(msgs), Rejected, err))
 	}
 	if err := p.gate.enter(ctx, p.wait, len(msgs), size); err != nil {
 		if errors.Is(err, ErrBackpressure) {
@@ -81,6 +99,12 @@ func (p *Publisher) Append(ctx context.Context, topic string, msgs ...*message.M
 	positions, err := p.backend.Append(ctx, topic, msgs...)
 	p.counters.appended(msgs, size, err)
 	return positions, err
+}
+
+// invalid counts n events that are refused with err.
+func (p *Publisher) invalid(n int, err error) ([]Position, error) {
+	p.counters.invalid.Add(uint64(n))
+	return make([]Position, n), err
 }
 
 // Publish makes the Publisher one of Watermill's. The context of the first message bounds the call, because a batch

@@ -48,18 +48,26 @@ func CheckGroup(g Group) error {
 
 // CheckMessage returns an *InvalidError unless every metadata key of msg can be carried by every backend.
 func CheckMessage(msg *message.Message) error {
+	_, err := checkMessage(msg)
+	return err
+}
+
+// checkMessage is CheckMessage and Size in one pass.
+func checkMessage(msg *message.Message) (size int, err error) {
 	if msg == nil {
-		return Invalid("message", "nil", "pass a message")
+		return 0, Invalid("message", "nil", "pass a message")
 	}
-	for k := range msg.Metadata {
+	size = len(msg.UUID) + len(msg.Payload)
+	for k, v := range msg.Metadata {
 		if k == MetaUUID {
-			return Invalid("metadata key", k, "it is reserved for the message's UUID; set Message.UUID")
+			return 0, Invalid("metadata key", k, "it is reserved for the message's UUID; set Message.UUID")
 		}
 		if k == "" || hasControl(k) {
-			return Invalid("metadata key", k, metaKeyRemedy)
+			return 0, Invalid("metadata key", k, metaKeyRemedy)
 		}
+		size += len(k) + len(v)
 	}
-	return nil
+	return size, nil
 }
 
 // CheckAppend checks the arguments of Append before anything is sent; adapters call it first. The error is a
@@ -69,18 +77,23 @@ func CheckAppend(topic string, maxBytes int, msgs []*message.Message) error {
 	if err := CheckTopic(topic); err != nil {
 		return FailAll(topic, len(msgs), Rejected, err)
 	}
+	_, err := measure(topic, maxBytes, msgs)
+	return err
+}
+
+// measure is CheckAppend without the topic, and the sum of the sizes, in one pass.
+func measure(topic string, maxBytes int, msgs []*message.Message) (total int, err error) {
 	for i, m := range msgs {
-		if err := CheckMessage(m); err != nil {
-			return FailInvalid(topic, len(msgs), i, err)
+		size, err := checkMessage(m)
+		if err == nil {
+			err = CheckSize(size, maxBytes)
 		}
-		if maxBytes <= 0 {
-			continue
+		if err != nil {
+			return 0, FailInvalid(topic, len(msgs), i, err)
 		}
-		if err := CheckSize(Size(m), maxBytes); err != nil {
-			return FailInvalid(topic, len(msgs), i, err)
-		}
+		total += size
 	}
-	return nil
+	return total, nil
 }
 
 // CheckSize returns an error that matches ErrTooLarge where size exceeds maxBytes, 0 for no bound.

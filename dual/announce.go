@@ -1,0 +1,79 @@
+package dual
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/realtime"
+)
+
+// announce hands the notifications of what was stored to the dispatcher, which does not block.
+func (p *Publisher) announce(c *call) {
+	if p.bus == nil {
+		return
+	}
+	ns := make([]realtime.Notification, 0, len(c.events))
+	channels := p.channels(c)
+	for i := range c.receipts {
+		r := &c.receipts[i]
+		if r.Status != durable.Stored {
+			continue
+		}
+		r.Channels = channels(i)
+		for _, channel := range r.Channels {
+			ns = append(ns, realtime.Notification{})
+			notify(&ns[len(ns)-1], &c.events[i], r, channel)
+		}
+		r.Announced = len(r.Channels) > 0
+	}
+	if len(ns) > 0 {
+		p.bus.Dispatch(ns...)
+	}
+}
+
+// channels tells where event i of c is announced.
+func (p *Publisher) channels(c *call) func(i int) []string {
+	if p.opts.Channels != nil {
+		return func(i int) []string { return p.opts.Channels(c.events[i]) }
+	}
+	names := sourceChannels(c.events)
+	return func(i int) []string { return names[i : i+1 : i+1] }
+}
+
+// sourceChannels are the channels of the events' sources, in one slice.
+func sourceChannels(events []durable.Event) []string {
+	names := make([]string, len(events))
+	for i := range events {
+		e := &events[i]
+		if i > 0 && e.SourceID == events[i-1].SourceID && e.SourceType == events[i-1].SourceType {
+			names[i] = names[i-1]
+			continue
+		}
+		names[i] = realtime.Channel(e.SourceType, e.SourceID)
+	}
+	return names
+}
+
+// notify makes n the notification of e on channel: ids and the position, never data.
+func notify(n *realtime.Notification, e *durable.Event, r *Receipt, channel string) {
+	n.Channel, n.ID, n.Type, n.SourceType, n.SourceID, n.Time = channel, e.ID, e.Type, e.SourceType, e.SourceID, e.Time
+	n.Topic, n.Position, n.TraceParent = r.Topic, string(r.Position), e.Metadata["traceparent"]
+}
+
+// Announce notifies without storing: for presence and typing indicators, which have no history. It hands over and
+// returns; the error is ErrClosed, or ErrUnsupported where there is no real-time backend.
+func (p *Publisher) Announce(ctx context.Context, ns ...realtime.Notification) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("dual: announce: %w", err)
+	}
+	if p.bus == nil {
+		return fmt.Errorf("dual: announce: no real-time backend: %w", realtime.ErrUnsupported)
+	}
+	if !p.flights.start() {
+		return fmt.Errorf("dual: announce: %w", realtime.ErrClosed)
+	}
+	defer p.flights.end()
+	p.bus.Dispatch(ns...)
+	return nil
+}
