@@ -15,7 +15,7 @@ var (
 )
 
 // decode stores n in v strictly: a key that v does not have, or a value of another type, is a *ConfigError.
-// Fields are named by their tag `yaml:"name"`; what the file does not name keeps its value.
+// Fields are named by their tag `yaml:"name"`, or hold further ones with `yaml:",inline"`; what the file does not name keeps its value.
 func decode(n *node, v reflect.Value) error {
 	if v.Type() == nodeType {
 		v.Set(reflect.ValueOf(n))
@@ -71,41 +71,54 @@ func decodeStruct(n *node, v reflect.Value) error {
 		return wrongType(n, "a mapping")
 	}
 	for _, e := range n.entries {
-		i := fieldOf(v.Type(), e.key)
-		if i < 0 {
+		at := fieldOf(v.Type(), e.key)
+		if at == nil {
 			return &ConfigError{
 				File: n.file, Line: e.line, Path: join(n.path, e.key),
 				Problem: "unknown key", Remedy: suggest(e.key, keysOf(v.Type())),
 			}
 		}
-		if err := decode(e.value, v.Field(i)); err != nil {
+		if err := decode(e.value, v.FieldByIndex(at)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func keyOf(f reflect.StructField) string {
-	name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+// keyOf is the key of a field, "" for none. The keys of an inlined struct stand beside those of the other fields.
+func keyOf(f reflect.StructField) (key string, inlined bool) {
+	name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 	if !f.IsExported() || name == "-" {
-		return ""
+		return "", false
 	}
-	return name
+	return name, name == "" && options == "inline" && f.Type.Kind() == reflect.Struct
 }
 
-func fieldOf(t reflect.Type, key string) int {
+// fieldOf is the index of the field with that key, nil where there is none.
+func fieldOf(t reflect.Type, key string) []int {
 	for i := range t.NumField() {
-		if key != "" && keyOf(t.Field(i)) == key {
-			return i
+		k, inlined := keyOf(t.Field(i))
+		if key != "" && k == key {
+			return []int{i}
+		}
+		if !inlined {
+			continue
+		}
+		if at := fieldOf(t.Field(i).Type, key); at != nil {
+			return append([]int{i}, at...)
 		}
 	}
-	return -1
+	return nil
 }
 
 func keysOf(t reflect.Type) []string {
 	var keys []string
 	for i := range t.NumField() {
-		if k := keyOf(t.Field(i)); k != "" {
+		k, inlined := keyOf(t.Field(i))
+		switch {
+		case inlined:
+			keys = append(keys, keysOf(t.Field(i).Type)...)
+		case k != "":
 			keys = append(keys, k)
 		}
 	}

@@ -24,7 +24,8 @@ type Deps struct {
 
 // DurableOpener opens one kind of durable backend.
 type DurableOpener struct {
-	// Settings returns a pointer to a struct that holds the defaults; its fields carry the tag `yaml:"name"`.
+	// Settings returns a pointer to a struct that holds the defaults; its fields carry the tag `yaml:"name"`,
+	// or `yaml:",inline"` for a struct whose keys stand beside the others.
 	// The section of the file is stored in it whether the backend is chosen or not. A struct that has the
 	// method Check() error is checked too; a *durable.InvalidError names the key in Field.
 	Settings func() any

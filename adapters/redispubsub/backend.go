@@ -19,8 +19,6 @@ const (
 	name                 = "redispubsub"
 	defaultNotifyTimeout = time.Second
 	defaultProbeIdle     = 10 * time.Second
-	writers              = 2    // pipelines in flight
-	mostWaiting          = 1024 // calls that wait for a writer; more wait at the door
 )
 
 // Connection says how to reach the server.
@@ -38,12 +36,10 @@ type Config struct {
 // Backend is a realtime.Backend on Redis Pub/Sub.
 type Backend struct {
 	cfg         Config
-	publishing  *redis.Client
+	writer      *rediskit.Writer // of notifications
 	listening   *redis.Client
-	queue       chan *item
 	stop        chan struct{} // closed when Close begins
 	stopped     chan struct{} // closed when everything has ended
-	work        sync.WaitGroup
 	undecodable atomic.Int64
 	closeErr    error // written before stopped is closed
 
@@ -77,19 +73,15 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	publish := cfg.Connection
-	publish.Timeout = cfg.NotifyTimeout
 	b := &Backend{
-		cfg: cfg, publishing: publish.Client(rediskit.Appending), listening: cfg.Client(rediskit.Control),
-		queue: make(chan *item, mostWaiting), stop: make(chan struct{}), stopped: make(chan struct{}),
+		cfg: cfg, listening: cfg.Client(rediskit.Control),
+		stop: make(chan struct{}), stopped: make(chan struct{}),
 		subs: map[*subscription]struct{}{},
 	}
 	if err := cfg.Ping(ctx, name, b.listening); err != nil {
-		return nil, errors.Join(err, b.publishing.Close(), b.listening.Close())
+		return nil, errors.Join(err, b.listening.Close())
 	}
-	for range writers {
-		b.work.Go(b.write)
-	}
+	b.writer = cfg.NewWriter(cfg.NotifyTimeout, nil)
 	return b, nil
 }
 
@@ -144,8 +136,8 @@ func (b *Backend) end() {
 	for _, s := range subs {
 		<-s.done
 	}
-	b.work.Wait()
-	b.closeErr = errors.Join(b.publishing.Close(), b.listening.Close())
+	b.writer.Close()
+	b.closeErr = b.listening.Close()
 	close(b.stopped)
 }
 

@@ -4,20 +4,18 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/adapters/internal/settings"
-	"github.com/dualstream/dualstream/durable"
 )
+
+// ConnectionSettings are the keys of the connection: addr, username, password, db, tls, dial_timeout, timeout and
+// pool_size.
+type ConnectionSettings = rediskit.Settings
 
 // Settings are the keys of the section realtime.redispubsub of a configuration file; see Config.
 type Settings struct {
-	Addr          string        `yaml:"addr"` // host:port; required
-	Username      string        `yaml:"username"`
-	Password      string        `yaml:"password"`
-	DB            int           `yaml:"db"`
-	TLS           settings.TLS  `yaml:"tls"`
-	DialTimeout   time.Duration `yaml:"dial_timeout"`
-	Timeout       time.Duration `yaml:"timeout"`
-	PoolSize      int           `yaml:"pool_size"`
+	ConnectionSettings `yaml:",inline"`
+
 	NotifyTimeout time.Duration `yaml:"notify_timeout"`
 	Buffer        int           `yaml:"buffer"`
 	ProbeIdle     time.Duration `yaml:"probe_idle"`
@@ -25,15 +23,8 @@ type Settings struct {
 
 // Check returns a *durable.InvalidError that names a key.
 func (s Settings) Check() error {
-	if s.Username != "" && s.Password == "" {
-		return durable.Invalid("password", "", "set it: username is set")
-	}
 	return settings.First(
-		settings.Address("addr", s.Addr),
-		settings.NotNegative("db", int64(s.DB)),
-		settings.Duration("dial_timeout", s.DialTimeout),
-		settings.Duration("timeout", s.Timeout),
-		settings.NotNegative("pool_size", int64(s.PoolSize)),
+		s.ConnectionSettings.Check(),
 		settings.Duration("notify_timeout", s.NotifyTimeout),
 		settings.NotNegative("buffer", int64(s.Buffer)),
 		settings.Duration("probe_idle", s.ProbeIdle),
@@ -42,15 +33,11 @@ func (s Settings) Check() error {
 
 // Config is what Open takes. It reads the files that TLS names.
 func (s Settings) Config(logger *slog.Logger) (Config, error) {
-	secure, err := s.TLS.Config()
+	connection, err := s.ConnectionSettings.Config()
 	if err != nil {
 		return Config{}, err
 	}
 	return Config{
-		Connection: Connection{
-			Addr: s.Addr, Username: s.Username, Password: s.Password, DB: s.DB, TLS: secure,
-			DialTimeout: s.DialTimeout, Timeout: s.Timeout, PoolSize: s.PoolSize,
-		},
-		NotifyTimeout: s.NotifyTimeout, Buffer: s.Buffer, ProbeIdle: s.ProbeIdle, Logger: logger,
+		Connection: connection, NotifyTimeout: s.NotifyTimeout, Buffer: s.Buffer, ProbeIdle: s.ProbeIdle, Logger: logger,
 	}, nil
 }

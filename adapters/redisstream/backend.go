@@ -15,10 +15,7 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-const (
-	defaultAppendTimeout = 5 * time.Second
-	writers              = 2 // pipelines in flight
-)
+const defaultAppendTimeout = 5 * time.Second
 
 // Connection says how to reach the server.
 type Connection = rediskit.Config
@@ -39,18 +36,16 @@ type Config struct {
 
 // Backend is a durable.Backend on Redis Streams.
 type Backend struct {
-	cfg       Config
-	appending *redis.Client
-	control   *redis.Client
-	shapes    shapes
-	turn      atomic.Uint64 // of messages without a key
-	members   members
-	queue     chan *item
-	stop      chan struct{} // closed when Close begins
-	stopped   chan struct{} // closed when the writers have ended
-	stopOnce  sync.Once
-	work      sync.WaitGroup
-	closeErr  error // written before stopped is closed
+	cfg      Config
+	writer   *rediskit.Writer // of appends
+	control  *redis.Client
+	shapes   shapes
+	turn     atomic.Uint64 // of messages without a key
+	members  members
+	stop     chan struct{} // closed when Close begins
+	stopped  chan struct{} // closed when everything has ended
+	stopOnce sync.Once
+	closeErr error // written before stopped is closed
 }
 
 var _ durable.Backend = (*Backend)(nil)
@@ -72,22 +67,17 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if cfg.AppendTimeout == 0 {
 		cfg.AppendTimeout = defaultAppendTimeout
 	}
-	conn := cfg.Connection
-	conn.Timeout = cfg.AppendTimeout
 	b := &Backend{
-		cfg: cfg, appending: conn.Client(rediskit.Appending), control: conn.Client(rediskit.Control),
-		queue: make(chan *item, 1024), // callers that wait for a pipeline; a full queue makes them wait at the door
-		stop:  make(chan struct{}), stopped: make(chan struct{}),
+		cfg: cfg, control: cfg.Client(rediskit.Control),
+		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	if err := cfg.Ping(ctx, "redisstream", b.appending); err != nil {
-		return nil, errors.Join(err, b.appending.Close(), b.control.Close())
+	if err := cfg.Ping(ctx, "redisstream", b.control); err != nil {
+		return nil, errors.Join(err, b.control.Close())
 	}
 	if err := b.checkDurability(ctx); err != nil {
-		return nil, errors.Join(err, b.appending.Close(), b.control.Close())
+		return nil, errors.Join(err, b.control.Close())
 	}
-	for range writers {
-		b.work.Go(b.write)
-	}
+	b.writer = cfg.NewWriter(cfg.AppendTimeout, cfg.waitCommand())
 	return b, nil
 }
 
@@ -100,10 +90,10 @@ func (b *Backend) Capabilities() durable.Capabilities {
 func (b *Backend) Close(ctx context.Context) error {
 	b.stopOnce.Do(func() {
 		close(b.stop)
-		go func() { // ends with the writers, each bounded by AppendTimeout
+		go func() { // ends with the writer, which AppendTimeout bounds
 			left := b.closeMembers()
-			b.work.Wait()
-			b.closeErr = errors.Join(left, b.appending.Close(), b.control.Close())
+			b.writer.Close()
+			b.closeErr = errors.Join(left, b.control.Close())
 			close(b.stopped)
 		}()
 	})

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/adapters/internal/settings"
 	"github.com/dualstream/dualstream/durable"
 )
@@ -34,7 +36,7 @@ func (b *Backend) Health(ctx context.Context) error {
 		return err
 	}
 	if known && len(risks) > 0 {
-		return errors.New("redisstream: " + strings.Join(risks, "; "))
+		return fmt.Errorf("redisstream: %w: %s", durable.ErrAtRisk, strings.Join(risks, "; "))
 	}
 	return nil
 }
@@ -90,26 +92,27 @@ func (b *Backend) risks(ctx context.Context) (risks []string, known bool, err er
 	return risks, true, nil
 }
 
-// waitFor is the command behind a pipeline that waits for MinReplicas, nil where none are asked for.
-func (b *Backend) waitFor() *redis.IntCmd {
+// waitCommand is what waits for MinReplicas behind a pipeline, empty where none are asked for.
+func (c Config) waitCommand() []byte {
+	if c.MinReplicas == 0 {
+		return nil
+	}
+	most := max(c.AppendTimeout.Milliseconds()/2, 1)
+	return rediskit.AppendCommand(nil, "wait", strconv.Itoa(c.MinReplicas), strconv.FormatInt(most, 10))
+}
+
+// tooFew is the error of a batch that too few replicas have acknowledged.
+func (b *Backend) tooFew(batch *rediskit.Batch) error {
 	if b.cfg.MinReplicas == 0 {
 		return nil
 	}
-	return redis.NewIntCmd(context.Background(), "wait", b.cfg.MinReplicas, max(b.cfg.AppendTimeout.Milliseconds()/2, 1))
-}
-
-// tooFew is the error of a pipeline that too few replicas have acknowledged.
-func (b *Backend) tooFew(wait *redis.IntCmd) error {
-	if wait == nil {
-		return nil
-	}
-	n, err := wait.Result()
-	switch {
-	case err != nil:
+	r := batch.Trailer()
+	if err := r.Err(); err != nil {
 		return fmt.Errorf("redisstream: wait for %d replicas: %w", b.cfg.MinReplicas, unavailable(err))
-	case n < int64(b.cfg.MinReplicas):
-		return fmt.Errorf("redisstream: %d of %d replicas acknowledged (setting \"min_replicas\"): %w", n, b.cfg.MinReplicas, durable.ErrUnavailable)
-	default:
-		return nil
 	}
+	n := r.Int()
+	if r.Bad() || n < int64(b.cfg.MinReplicas) {
+		return fmt.Errorf("redisstream: %d of %d replicas acknowledged (setting \"min_replicas\"): %w", n, b.cfg.MinReplicas, durable.ErrUnavailable)
+	}
+	return nil
 }

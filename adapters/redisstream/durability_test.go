@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
@@ -104,17 +104,35 @@ func TestAFullServerStoresNothingAndServesAgain(t *testing.T) {
 func TestAGapOfAKeyIsTold(t *testing.T) {
 	msgs := events(3)
 	msgs[1].Metadata.Set(durable.MetaPartitionKey, "other")
-	it := &item{}
-	for range msgs {
-		it.cmds = append(it.cmds, redis.NewStringCmd(t.Context()))
+	writer := answering(t, "-ERR broken\r\n$3\r\n1-0\r\n$3\r\n2-0\r\n")
+	batch3 := rediskit.NewBatch([]byte("x"), len(msgs))
+	if fate, err := writer.Send(t.Context(), batch3); fate != rediskit.Answered {
+		t.Fatalf("got %v, %v, want an answer", fate, err)
 	}
-	it.cmds[0].SetErr(errors.New("broken"))
-	_, err := results(&placement{topic: "t", n: 1}, msgs, it)
+	_, err := new(Backend).results(&placement{topic: "t", n: 1}, msgs, batch3)
 	var batch *durable.BatchError
 	if !errors.As(err, &batch) {
 		t.Fatalf("got %v, want a BatchError", err)
 	}
-	if o := batch.Outcomes; o[0].Status != durable.Unknown || o[1].AfterGap || !o[2].AfterGap {
+	if o := batch.Outcomes; o[0].Status != durable.Rejected || o[1].AfterGap || !o[2].AfterGap {
 		t.Errorf("got %+v, want a gap at the third message alone", o)
 	}
+}
+
+// answering is a writer to a server that answers the first bytes that it gets with replies.
+func answering(t *testing.T, replies string) *rediskit.Writer {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	w := rediskit.NewWriter(rediskit.WriterOptions{
+		Dial:    func(context.Context) (net.Conn, error) { return ours, nil },
+		Timeout: 10 * time.Second,
+	})
+	t.Cleanup(w.Close)
+	go func() { // ends with the connection, which Close closes
+		_, err := theirs.Read(make([]byte, 1))
+		if err == nil {
+			_, _ = theirs.Write([]byte(replies))
+		}
+	}()
+	return w
 }

@@ -1,76 +1,116 @@
 package redisstream
 
 import (
-	"context"
+	"encoding"
 	"fmt"
+	"strconv"
+	"sync"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/redis/go-redis/v9"
 
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/durable"
 )
 
-const argsPerEntry = 9 // xadd stream * and three pairs of field and value
+const mostKept = 1 << 20 // bytes of a buffer that is used again
 
-// encode returns one XADD per message. Nothing in it shares memory with msgs.
-func (b *Backend) encode(to *placement, msgs []*message.Message) ([]redis.Cmder, error) {
+// encoder holds the buffers of an append, to be used again.
+type encoder struct {
+	wire []byte // the commands
+	head []byte // what the commands to one stream begin with
+	meta []byte // metadata of one message
+}
+
+var encoders = sync.Pool{New: func() any { return new(encoder) }}
+
+// keep gives e back, unless it has grown large. The caller uses it no more.
+func (e *encoder) keep() {
+	if cap(e.wire) <= mostKept {
+		encoders.Put(e)
+	}
+}
+
+// encode puts one XADD per message into e.wire. Nothing in it shares memory with msgs.
+func (b *Backend) encode(e *encoder, to *placement, msgs []*message.Message) error {
+	e.wire = e.wire[:0]
 	if b.cfg.Marshaller != nil {
-		return b.encodeCustom(to, msgs)
+		return b.encodeCustom(e, to, msgs)
 	}
-	size := 0
-	for _, m := range msgs {
-		size += durable.Size(m) + 10*len(m.Metadata) + 5
-	}
-	arena := make([]byte, 0, size)
-	texts := make([]string, 3*len(msgs))
-	args := make([]any, 0, (argsPerEntry+3)*len(msgs))
-	cmds := make([]redis.Cmder, len(msgs))
-	var stream any = to.topic
-	cut := func(from int) string { return view(arena[from:len(arena):len(arena)]) }
+	wire, head, headOf := e.wire, e.head[:0], ""
 	for i, m := range msgs {
-		uuid, meta, payload := &texts[3*i], &texts[3*i+1], &texts[3*i+2]
-		*uuid = m.UUID
-		at := len(arena)
-		arena = appendMetadata(arena, m.Metadata)
-		*meta = cut(at)
-		at = len(arena)
-		arena = append(arena, m.Payload...)
-		*payload = cut(at)
-		from := len(args)
-		if to.n > 1 {
-			stream = to.stream(i)
+		if stream := to.stream(i); i == 0 || stream != headOf {
+			headOf = stream
+			head = rediskit.AppendWord(b.appendHead(head[:0], stream, 3), fieldUUID)
 		}
-		args = append(args, "xadd", stream)
-		if b.cfg.MaxLen > 0 {
-			args = append(args, "maxlen", "~", b.cfg.MaxLen)
-		}
-		args = append(args, "*", fieldUUID, uuid, fieldMetadata, meta, fieldPayload, payload)
-		cmds[i] = redis.NewStringCmd(context.Background(), args[from:len(args):len(args)]...)
+		wire = append(wire, head...)
+		wire = rediskit.AppendWord(wire, m.UUID)
+		wire = append(wire, "$8\r\n"+fieldMetadata+"\r\n"...)
+		e.meta = appendMetadata(e.meta[:0], m.Metadata)
+		wire = rediskit.AppendWord(wire, e.meta)
+		wire = append(wire, "$7\r\n"+fieldPayload+"\r\n"...)
+		wire = rediskit.AppendWord(wire, []byte(m.Payload))
 	}
-	return cmds, nil
+	e.wire, e.head = wire, head
+	return nil
+}
+
+// appendHead adds the words of an XADD up to its pairs of field and value.
+func (b *Backend) appendHead(wire []byte, stream string, pairs int) []byte {
+	words := 3 + 2*pairs
+	if b.cfg.MaxLen > 0 {
+		words += 3
+	}
+	wire = rediskit.AppendArray(wire, words)
+	wire = append(wire, "$4\r\nxadd\r\n"...)
+	wire = rediskit.AppendWord(wire, stream)
+	if b.cfg.MaxLen > 0 {
+		wire = append(wire, "$6\r\nmaxlen\r\n$1\r\n~\r\n"...)
+		wire = rediskit.AppendWord(wire, strconv.FormatInt(b.cfg.MaxLen, 10))
+	}
+	return append(wire, "$1\r\n*\r\n"...)
 }
 
 // encodeCustom encodes by the configured marshaller.
-func (b *Backend) encodeCustom(to *placement, msgs []*message.Message) ([]redis.Cmder, error) {
-	cmds := make([]redis.Cmder, len(msgs))
+func (b *Backend) encodeCustom(e *encoder, to *placement, msgs []*message.Message) error {
 	for i, m := range msgs {
 		values, err := b.cfg.Marshaller.Marshal(to.topic, m.Copy())
 		if err != nil {
 			err = fmt.Errorf("redisstream: marshal: %w", err)
-			return nil, durable.FailInvalid(to.topic, len(msgs), i, err)
+			return durable.FailInvalid(to.topic, len(msgs), i, err)
 		}
-		args := []any{"xadd", to.stream(i)}
-		if b.cfg.MaxLen > 0 {
-			args = append(args, "maxlen", "~", b.cfg.MaxLen)
-		}
-		args = append(args, "*")
-		for k, v := range values {
-			if raw, ok := v.([]byte); ok {
-				v = string(raw)
+		e.wire = b.appendHead(e.wire, to.stream(i), len(values))
+		for name, value := range values {
+			e.wire = rediskit.AppendWord(e.wire, name)
+			if e.wire, err = appendValue(e.wire, value); err != nil {
+				err = fmt.Errorf("redisstream: marshal: field %q: %w", name, err)
+				return durable.FailInvalid(to.topic, len(msgs), i, err)
 			}
-			args = append(args, k, v)
 		}
-		cmds[i] = redis.NewStringCmd(context.Background(), args...)
 	}
-	return cmds, nil
+	return nil
+}
+
+// appendValue adds a value as the client library would write it.
+func appendValue(wire []byte, value any) ([]byte, error) {
+	switch v := value.(type) {
+	case nil:
+		return rediskit.AppendWord(wire, ""), nil
+	case string:
+		return rediskit.AppendWord(wire, v), nil
+	case []byte:
+		return rediskit.AppendWord(wire, v), nil
+	case bool:
+		if v {
+			return rediskit.AppendWord(wire, "1"), nil
+		}
+		return rediskit.AppendWord(wire, "0"), nil
+	case encoding.BinaryMarshaler:
+		raw, err := v.MarshalBinary()
+		if err != nil {
+			return wire, err
+		}
+		return rediskit.AppendWord(wire, raw), nil
+	default:
+		return rediskit.AppendWord(wire, fmt.Sprint(v)), nil
+	}
 }

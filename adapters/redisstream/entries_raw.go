@@ -2,69 +2,33 @@ package redisstream
 
 import (
 	"bytes"
-	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 )
-
-var errReply = errors.New("redisstream: a reply that is no list of streams and entries")
-
-// reply is a cursor over the bytes of a RESP2 reply. After a fault bad is set and everything is empty.
-type reply struct {
-	rest []byte
-	bad  bool
-}
-
-// head reads a header of kind and gives its number; -1 is null.
-func (r *reply) head(kind byte) int {
-	end := bytes.IndexByte(r.rest, '\n')
-	if r.bad || end < 2 || r.rest[0] != kind {
-		r.bad = true
-		return 0
-	}
-	n, err := strconv.Atoi(view(r.rest[1 : end-1]))
-	if err != nil || n < -1 || n > len(r.rest) {
-		r.bad = true
-		return 0
-	}
-	r.rest = r.rest[end+1:]
-	return n
-}
-
-// text reads a text, which shares the memory of the reply.
-func (r *reply) text() string {
-	n := r.head('$')
-	if r.bad || n < 0 || len(r.rest) < n+2 {
-		r.bad = true
-		return ""
-	}
-	s := view(r.rest[:n])
-	r.rest = r.rest[n+2:]
-	return s
-}
 
 // rawStreams reads the reply of XREADGROUP. Nothing that it returns shares memory with raw, so that one message that
 // is kept does not keep the others.
 func (b *Backend) rawStreams(raw []byte) (map[string][]entry, error) {
-	r := &reply{rest: raw}
-	streams := r.head('*')
-	out := make(map[string][]entry, max(streams, 0))
+	r := rediskit.NewReply(raw)
+	streams := r.Len()
+	out := make(map[string][]entry, streams)
 	for range streams {
-		if r.head('*') != 2 {
-			r.bad = true
+		if r.Len() != 2 {
+			r.Fail()
 		}
-		key := strings.Clone(r.text())
-		n := r.head('*')
-		if r.bad {
-			return nil, errReply
+		key := strings.Clone(r.Text())
+		n := r.Len()
+		if r.Bad() {
+			return nil, rediskit.ErrReply
 		}
-		es := make([]entry, 0, max(n, 0))
+		es := make([]entry, 0, n)
 		for range n {
-			e := b.rawEntry(r)
-			if r.bad {
-				return nil, errReply
+			e := b.rawEntry(&r)
+			if r.Bad() {
+				return nil, rediskit.ErrReply
 			}
 			if e.id != "" {
 				es = append(es, e)
@@ -72,24 +36,35 @@ func (b *Backend) rawStreams(raw []byte) (map[string][]entry, error) {
 		}
 		out[key] = es
 	}
-	if r.bad {
-		return nil, errReply
+	if r.Bad() {
+		return nil, rediskit.ErrReply
 	}
 	return out, nil
 }
 
-// rawEntry reads one entry. Those of the default layout are decoded at once; of others the fields are kept.
-func (b *Backend) rawEntry(r *reply) entry {
-	if r.head('*') != 2 {
-		r.bad = true
+// span is where a text stands.
+type span struct{ from, to int }
+
+// rawEntry reads one entry; one that was deleted has no id. Those of the default layout are decoded at once, and own
+// one copy of their bytes; of others the fields are kept.
+func (b *Backend) rawEntry(r *rediskit.Reply) entry {
+	if r.Len() != 2 {
+		r.Fail()
 	}
-	e := entry{id: strings.Clone(r.text()), attempt: 1}
-	n := r.head('*')
-	start := r.rest
-	var uuid, meta, payload string
+	all := r.Rest()
+	text := func() (string, span) {
+		s := r.Text()
+		to := len(all) - len(r.Rest()) - len("\r\n")
+		return s, span{to - len(s), to}
+	}
+	_, id := text()
+	n := r.Len()
+	fields := *r
+	var uuid, meta, payload span
 	found := false
-	for i := 0; i+1 < n && !r.bad; i += 2 {
-		name, value := r.text(), r.text()
+	for i := 0; i+1 < n && !r.Bad(); i += 2 {
+		name := r.Text()
+		_, value := text()
 		switch name {
 		case fieldUUID:
 			uuid, found = value, true
@@ -99,20 +74,20 @@ func (b *Backend) rawEntry(r *reply) entry {
 			payload = value
 		}
 	}
-	if r.bad || n <= 0 {
+	if r.Bad() || n <= 0 {
 		return entry{}
 	}
 	if found && b.cfg.Marshaller == nil {
-		if m, err := decodeMetadata(strings.Clone(meta)); err == nil {
-			e.msg = message.NewMessage(strings.Clone(uuid), message.Payload(payload))
-			e.msg.Metadata = m
-			return e
+		own := bytes.Clone(all[:len(all)-len(r.Rest())])
+		if m, err := decodeMetadata(view(own[meta.from:meta.to])); err == nil {
+			msg := message.NewMessage(view(own[uuid.from:uuid.to]), own[payload.from:payload.to:payload.to])
+			msg.Metadata = m
+			return entry{id: view(own[id.from:id.to]), attempt: 1, msg: msg}
 		}
 	}
-	again := reply{rest: start}
-	e.fields = make([]any, n)
+	e := entry{id: strings.Clone(view(all[id.from:id.to])), attempt: 1, fields: make([]any, n)}
 	for i := range e.fields {
-		e.fields[i] = strings.Clone(again.text())
+		e.fields[i] = strings.Clone(fields.Text())
 	}
 	return e
 }

@@ -81,7 +81,9 @@ func (c Config) GoString() string { return c.String() }
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Client returns a new client for role; the caller closes it. It dials when it is first used.
-func (c Config) Client(role Role) *redis.Client {
+func (c Config) Client(role Role) *redis.Client { return redis.NewClient(c.options(role)) }
+
+func (c Config) options(role Role) *redis.Options {
 	timeout := positive(c.Timeout, defaultTimeout)
 	o := &redis.Options{
 		Addr: c.Addr, Username: c.Username, Password: c.Password, DB: c.DB,
@@ -100,7 +102,7 @@ func (c Config) Client(role Role) *redis.Client {
 		o.ReadTimeout = timeout + MaxBlock
 	case Control:
 	}
-	return redis.NewClient(o)
+	return o
 }
 
 // Ping checks within Timeout that client reaches the server and is let in. adapter begins the error, which names
