@@ -45,7 +45,8 @@ type Backend struct {
 	stop     chan struct{} // closed when Close begins
 	stopped  chan struct{} // closed when everything has ended
 	stopOnce sync.Once
-	closeErr error // written before stopped is closed
+	closeErr error            // written before stopped is closed
+	clock    func() time.Time // of leases; nil: time.Now
 }
 
 var _ durable.Backend = (*Backend)(nil)
@@ -83,7 +84,7 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 
 // Capabilities implements durable.Backend.
 func (b *Backend) Capabilities() durable.Capabilities {
-	return durable.Capabilities{Backend: "redisstream", Groups: true, StartAtTime: true, AttemptCount: true, Partitions: true, Replay: true, ReplayFollow: true, MaxMessageBytes: b.cfg.MaxMessageBytes}
+	return durable.Capabilities{Backend: "redisstream", Groups: true, OrderedGroup: true, DynamicTopics: true, StartAtTime: true, AttemptCount: true, Partitions: true, Replay: true, ReplayFollow: true, MaxMessageBytes: b.cfg.MaxMessageBytes}
 }
 
 // Close implements durable.Backend. Appends that were accepted are written first.

@@ -28,24 +28,17 @@ const (
 // stream is one partition of a topic as a member has it. What follows mu of the consumer is guarded by it.
 type stream struct {
 	place
-	lease    string // key of the lease
-	epochKey string
 
-	claim    *durable.Claim
-	epoch    int64
-	deadline time.Time           // when the lease ends unless it is renewed
-	adopt    bool                // pending entries that are not held are to be read first
-	held     map[string]struct{} // ids that were read and are not acknowledged
-	acks     []string            // ids to acknowledge
-	waitFrom string              // the reader's: the id after which to wait for new entries
-	busy     bool                // the reader's: the last read was full
+	claim *durable.Claim
+	adopt bool                // pending entries that are not held are to be read first
+	held  map[string]struct{} // ids that were read and are not acknowledged
+	acks  []string            // ids to acknowledge
 }
 
-// consumer is one member of a group.
+// consumer is one member of a group with Ordering None.
 type consumer struct {
 	b        *Backend
 	group    durable.Group
-	token    string // of the leases; "" under Ordering None
 	log      *slog.Logger
 	control  *redis.Client
 	blocking *redis.Client
@@ -55,7 +48,6 @@ type consumer struct {
 	batches  chan []durable.Delivery // what was read, in order
 	again    chan struct{}           // capacity 1: back is not empty
 	ackKick  chan struct{}           // capacity 1: there are acks
-	failed   chan struct{}           // closed when err is set
 	left     chan struct{}           // closed when the hand-over is over
 	leave    sync.Once
 	leaveErr error // written before left is closed
@@ -65,7 +57,6 @@ type consumer struct {
 	byClaim map[*durable.Claim]*stream
 	back    []durable.Delivery // released: fetched again first
 	rest    []durable.Delivery // of the batch that is being fetched
-	err     error              // why the membership ended before Close
 	late    int64              // acks under lost claims
 }
 
@@ -73,16 +64,18 @@ var _ durable.Consumer = (*consumer)(nil)
 
 // Consume implements durable.Backend.
 //
-// Ordering PerKey has one member per group and partition: a lease keeps others out, and reads and acks are fenced by
-// its token. A second member waits for the lease to end, at most Config.LeaseTTL and a second, and is then refused
-// with durable.ErrUnsupported. Ordering None lets members compete; what a member that died held goes to the others
-// after Config.ClaimIdle.
+// Ordering PerKey spreads the partitions over the members; each is owned by one of them under a lease of
+// Config.LeaseTTL, with whose token commits are fenced. Ordering None lets members compete; what a member that died
+// held goes to the others after Config.ClaimIdle. A group has one ordering: another one is ErrOrdering.
 func (b *Backend) Consume(ctx context.Context, g durable.Group) (durable.Consumer, error) {
 	if b.closed() {
 		return nil, fmt.Errorf("redisstream: %w", durable.ErrClosed)
 	}
 	if err := durable.CheckGroup(g); err != nil {
 		return nil, fmt.Errorf("redisstream: %w", err)
+	}
+	if g.Ordering == durable.PerKey {
+		return b.consumeOrdered(ctx, g)
 	}
 	c := b.newConsumer(g)
 	if err := c.join(ctx); err != nil {
@@ -105,16 +98,13 @@ func (b *Backend) newConsumer(g durable.Group) *consumer {
 	c := &consumer{
 		b: b, group: g, log: b.logger(), control: b.control, blocking: b.cfg.Client(rediskit.Blocking),
 		batches: make(chan []durable.Delivery, prefetched), again: make(chan struct{}, 1), ackKick: make(chan struct{}, 1),
-		failed: make(chan struct{}), left: make(chan struct{}), byClaim: map[*durable.Claim]*stream{},
-	}
-	if g.Ordering == durable.PerKey {
-		c.token = g.Member + ":" + rand.Text()
+		left: make(chan struct{}), byClaim: map[*durable.Claim]*stream{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
 
-// join makes the groups and takes the leases of every partition.
+// join makes the group in every partition.
 func (c *consumer) join(ctx context.Context) error {
 	for _, t := range c.group.Topics {
 		n, err := c.b.partitions(ctx, t.Topic)
@@ -122,11 +112,8 @@ func (c *consumer) join(ctx context.Context) error {
 			return err
 		}
 		for p := range n {
-			s := newStream(t.Topic, p, n, c.group.Name)
+			s := newStream(t.Topic, p, n)
 			if err := c.b.enroll(ctx, c.group, s.place, t.Start.Or(c.group.Start)); err != nil {
-				return err
-			}
-			if err := c.own(ctx, s); err != nil {
 				return err
 			}
 			c.mu.Lock()
@@ -138,17 +125,13 @@ func (c *consumer) join(ctx context.Context) error {
 	return nil
 }
 
-func newStream(topic string, partition, of int, group string) *stream {
-	p := newPlace(topic, partition, of)
-	return &stream{
-		place: p, lease: p.leaseKey(group), epochKey: "ds:epoch:" + p.tag() + ":" + group,
-		held: map[string]struct{}{}, waitFrom: beginning,
-	}
+func newStream(topic string, partition, of int) *stream {
+	return &stream{place: newPlace(topic, partition, of), held: map[string]struct{}{}}
 }
 
 // hold gives s a new claim, under which the pending entries are read first. The caller holds mu.
 func (c *consumer) hold(s *stream) {
-	s.claim = durable.NewClaim(context.Background(), s.topic, s.partition, s.epoch)
+	s.claim = durable.NewClaim(context.Background(), s.topic, s.partition, 0)
 	s.adopt = true
 	c.byClaim[s.claim] = s
 }
@@ -163,25 +146,6 @@ func (c *consumer) lose(s *stream, cause error) {
 	c.late += int64(len(s.acks))
 	s.claim, s.acks = nil, nil
 	clear(s.held)
-}
-
-// fail ends the membership with err: Fetch returns it.
-func (c *consumer) fail(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err != nil {
-		return
-	}
-	c.err = err
-	close(c.failed)
-	for _, s := range c.streams {
-		c.lose(s, err)
-	}
-}
-
-// fenced ends the membership because another member owns s.
-func (c *consumer) fenced(s *stream) {
-	c.fail(fmt.Errorf("redisstream: group %q, topic %q, partition %d: %w", c.group.Name, s.topic, s.partition, durable.ErrFenced))
 }
 
 // abandon closes what a membership that never began has.

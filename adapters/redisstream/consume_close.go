@@ -11,7 +11,7 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-const mostAcks = 1000 // ids of one acknowledgement; a script takes a limited number of arguments
+const mostAcks = 1000 // ids of one acknowledgement
 
 // acknowledge writes acks until the membership ends; Close writes the rest.
 func (c *consumer) acknowledge() {
@@ -47,7 +47,7 @@ func (c *consumer) flush(ctx context.Context) error {
 				break
 			}
 			err := c.xack(ctx, a, ids)
-			if err != nil && !c.refused(a, err) && !noGroup(err) {
+			if err != nil && !noGroup(err) {
 				errs = append(errs, fmt.Errorf("redisstream: acknowledge in %q: %w", a.topic, unavailable(err)))
 				break
 			}
@@ -58,19 +58,7 @@ func (c *consumer) flush(ctx context.Context) error {
 }
 
 func (c *consumer) xack(ctx context.Context, a active, ids []string) error {
-	args := make([]any, 0, len(ids)+3)
-	if c.token == "" {
-		args = append(args, "xack", a.key, c.group.Name)
-	} else {
-		args = append(args, c.token, c.group.Name)
-	}
-	for _, id := range ids {
-		args = append(args, id)
-	}
-	if c.token == "" {
-		return c.control.Do(ctx, args...).Err()
-	}
-	return ackScript.Run(ctx, c.control, []string{a.key, a.lease}, args...).Err()
+	return c.control.XAck(ctx, a.key, c.group.Name, ids...).Err()
 }
 
 // acked forgets ids, the first acks of a, unless the claim changed meanwhile.
@@ -105,11 +93,8 @@ func (c *consumer) handOver() {
 	defer close(c.left)
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
 	defer cancel()
-	if c.token != "" { // a fenced read that is cut off here takes nothing after the lease has ended
-		_ = c.blocking.Close()
-	}
 	c.work.Wait()
-	_ = c.blocking.Close() // may be closed already
+	_ = c.blocking.Close()
 	errs := []error{c.flush(ctx)}
 	unstarted := c.unstarted()
 	c.mu.Lock()
@@ -119,8 +104,8 @@ func (c *consumer) handOver() {
 	}
 	c.mu.Unlock()
 	for _, s := range streams {
-		args := append([]any{c.token, c.group.Name, c.group.Member, 2 * c.b.claimIdle().Milliseconds()}, unstarted[s]...)
-		err := leaveScript.Run(ctx, c.control, []string{s.key, s.lease}, args...).Err()
+		args := append([]any{c.group.Name, c.group.Member, 2 * c.b.claimIdle().Milliseconds()}, unstarted[s]...)
+		err := leaveScript.Run(ctx, c.control, []string{s.key}, args...).Err()
 		if err != nil && !strings.Contains(err.Error(), "NOGROUP") {
 			errs = append(errs, fmt.Errorf("redisstream: leave group %q of %q: %w", c.group.Name, s.topic, unavailable(err)))
 		}
@@ -153,25 +138,25 @@ func (c *consumer) unstarted() map[*stream][]any {
 // members is the consumers of a backend.
 type members struct {
 	mu     sync.Mutex
-	open   map[*consumer]struct{}
+	open   map[durable.Consumer]struct{}
 	closed bool
 }
 
 // enter registers c; false after the backend began to close.
-func (b *Backend) enter(c *consumer) bool {
+func (b *Backend) enter(c durable.Consumer) bool {
 	b.members.mu.Lock()
 	defer b.members.mu.Unlock()
 	if b.members.closed {
 		return false
 	}
 	if b.members.open == nil {
-		b.members.open = map[*consumer]struct{}{}
+		b.members.open = map[durable.Consumer]struct{}{}
 	}
 	b.members.open[c] = struct{}{}
 	return true
 }
 
-func (b *Backend) exit(c *consumer) {
+func (b *Backend) exit(c durable.Consumer) {
 	b.members.mu.Lock()
 	defer b.members.mu.Unlock()
 	delete(b.members.open, c)
@@ -181,7 +166,7 @@ func (b *Backend) exit(c *consumer) {
 func (b *Backend) closeMembers() error {
 	b.members.mu.Lock()
 	b.members.closed = true
-	var open []*consumer
+	var open []durable.Consumer
 	for c := range b.members.open {
 		open = append(open, c)
 	}

@@ -22,26 +22,28 @@ func TestAMemberThatDiedIsFollowedInOrderAndFenced(t *testing.T) {
 	store(t, b, topic, 0, 10)
 	held := fetch(t, zombie, 10)
 	// Another process took the lease, as it can when this one stood still for longer than LeaseTTL.
-	s := newStream(topic, 0, 1, "g")
-	if err := raw.Set(t.Context(), s.lease, "other", time.Minute).Err(); err != nil {
+	lease := newPlace(topic, 0, 1).leaseKey("g")
+	if err := raw.Set(t.Context(), lease, "other", time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := zombie.Ack(t.Context(), held[:5]...); err != nil {
 		t.Error(err)
 	}
-	if _, err := zombie.Fetch(soon(t), 1); !errors.Is(err, durable.ErrFenced) {
-		t.Errorf("got %v, want ErrFenced", err)
+	select {
+	case <-held[0].Claim.Context().Done():
+	case <-soon(t).Done():
+		t.Fatal("the claim is held, want it lost")
 	}
-	if !held[0].Claim.Lost() {
-		t.Error("the claim is held, want it lost")
+	if err := context.Cause(held[0].Claim.Context()); !errors.Is(err, durable.ErrFenced) {
+		t.Errorf("got %v, want ErrFenced", err)
 	}
 	if err := zombie.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if owner := raw.Get(t.Context(), s.lease).Val(); owner != "other" {
+	if owner := raw.Get(t.Context(), lease).Val(); owner != "other" {
 		t.Errorf("got lease %q, want it left to its owner", owner)
 	}
-	if err := raw.Del(t.Context(), s.lease).Err(); err != nil {
+	if err := raw.Del(t.Context(), lease).Err(); err != nil {
 		t.Fatal(err)
 	}
 	next := join(t, b, g)

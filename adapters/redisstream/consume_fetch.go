@@ -27,7 +27,6 @@ func (c *consumer) Fetch(ctx context.Context, max int) ([]durable.Delivery, erro
 			c.rest = batch
 			c.mu.Unlock()
 		case <-c.again:
-		case <-c.failed:
 		case <-c.ctx.Done():
 		case <-ctx.Done():
 		}
@@ -39,9 +38,7 @@ func (c *consumer) ended() error {
 	if c.ctx.Err() != nil {
 		return fmt.Errorf("redisstream: %w", durable.ErrClosed)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
+	return nil
 }
 
 // take is at most most deliveries whose claims are held: released ones first.

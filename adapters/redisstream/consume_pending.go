@@ -7,16 +7,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// adoptPending reads the pending entries that the member does not hold: its own under Ordering None, those of every
-// member under a lease. Their delivery counts rise by one.
+// adoptPending reads the pending entries of the member that it does not hold. Their delivery counts rise by one.
 func (c *consumer) adoptPending(a active) error {
-	owner := ""
-	if c.token == "" {
-		owner = c.group.Member
-	}
 	from := "-"
 	for c.ctx.Err() == nil {
-		page, err := c.pending(a, owner, from, 0)
+		page, err := c.pending(a, c.group.Member, from, 0)
 		if err != nil {
 			return err
 		}
@@ -24,10 +19,7 @@ func (c *consumer) adoptPending(a active) error {
 			break
 		}
 		from = "(" + page[len(page)-1].ID
-		if err := c.takeOver(a, owner, page); err != nil {
-			if c.refused(a, err) {
-				return nil
-			}
+		if err := c.takeOver(a, page); err != nil {
 			return err
 		}
 	}
@@ -36,13 +28,6 @@ func (c *consumer) adoptPending(a active) error {
 		a.stream.adopt = false
 	}
 	c.mu.Unlock()
-	if c.token == "" {
-		return nil
-	}
-	err := c.run(tidyScript, c.control, a.stream, c.token, c.group.Name, c.group.Member).Err()
-	if err != nil && !c.refused(a, err) {
-		return err
-	}
 	return nil
 }
 
@@ -64,8 +49,8 @@ func (c *consumer) pending(a active, owner, from string, idle int64) ([]redis.XP
 }
 
 // takeOver claims those of page that the member does not hold and gives them to Fetch.
-func (c *consumer) takeOver(a active, owner string, page []redis.XPendingExt) error {
-	args := []any{c.token, c.group.Name, c.group.Member, owner}
+func (c *consumer) takeOver(a active, page []redis.XPendingExt) error {
+	args := []any{c.group.Name, c.group.Member, c.group.Member}
 	counts := make(map[string]int, len(page))
 	c.mu.Lock()
 	for _, p := range page {
@@ -78,7 +63,7 @@ func (c *consumer) takeOver(a active, owner string, page []redis.XPendingExt) er
 	if len(counts) == 0 {
 		return nil
 	}
-	reply, err := c.run(claimScript, c.control, a.stream, args...).Result()
+	reply, err := claimScript.Run(context.Background(), c.control, []string{a.key}, args...).Result()
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package redisstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -109,9 +108,6 @@ func (c *consumer) readOnce(nextClaim *time.Time) error {
 			}
 		}
 	}
-	if c.token != "" {
-		return c.readFenced(streams)
-	}
 	if now := time.Now(); !now.Before(*nextClaim) {
 		for _, a := range streams {
 			if err := c.claimIdle(a); err != nil {
@@ -147,79 +143,6 @@ func (c *consumer) readShared(streams []active) error {
 		c.push(a, byKey[a.key])
 	}
 	return nil
-}
-
-// readFenced reads from each stream under its lease, and waits where there was nothing.
-func (c *consumer) readFenced(streams []active) error {
-	found := false
-	for _, a := range streams {
-		if a.busy {
-			if err := c.readBusy(a); err != nil && !c.refused(a, err) {
-				return err
-			}
-			found = true
-			continue
-		}
-		reply, err := c.run(readScript, c.blocking, a.stream, c.token, c.group.Name, c.group.Member, readCount).Slice()
-		if err != nil {
-			if c.refused(a, err) {
-				continue
-			}
-			return err
-		}
-		if len(reply) == 1 {
-			a.waitFrom = fmt.Sprint(reply[0])
-			continue
-		}
-		if len(reply) != 2 {
-			return fmt.Errorf("redisstream: a reply of %d elements to a read", len(reply))
-		}
-		es, err := parseEntries(reply[1], 1)
-		if err != nil {
-			return err
-		}
-		found = true
-		a.busy = len(es) == readCount
-		c.push(a, es)
-	}
-	if found {
-		return nil
-	}
-	return c.await(streams)
-}
-
-// await waits for a new entry. It takes nothing, so that a member that lost its lease while it waits does no harm.
-func (c *consumer) await(streams []active) error {
-	args := []any{"xread", "count", 1, "block", readBlock.Milliseconds(), "streams"}
-	for _, a := range streams {
-		args = append(args, a.key)
-	}
-	for _, a := range streams {
-		args = append(args, a.waitFrom)
-	}
-	err := c.blocking.Do(context.Background(), args...).Err()
-	if errors.Is(err, redis.Nil) {
-		return nil
-	}
-	return err
-}
-
-// run runs a script on a stream.
-func (c *consumer) run(script *redis.Script, on *redis.Client, s *stream, args ...any) *redis.Cmd {
-	return script.Run(context.Background(), on, []string{s.key, s.lease, s.epochKey}, args...)
-}
-
-// refused tells whether err says that the lease is not ours; the claim is then lost until the lease is renewed.
-func (c *consumer) refused(a active, err error) bool {
-	if !strings.HasPrefix(err.Error(), errFenced) {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if a.stream.claim == a.claim {
-		c.lose(a.stream, durable.ErrFenced)
-	}
-	return true
 }
 
 // push gives entries to Fetch, unless the claim changed meanwhile: they are pending then and read again.

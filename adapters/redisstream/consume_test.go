@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -118,19 +117,32 @@ func TestAForeignEntryIsAJSONObject(t *testing.T) {
 	}
 }
 
-func TestASecondOrderedMemberIsRefused(t *testing.T) {
-	b := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}, LeaseTTL: 500 * time.Millisecond})
-	g := durable.Group{Name: "g", Topics: durable.Topics(testenv.Name(t, "t"))}
-	first := join(t, b, g)
-	if _, err := b.Consume(soon(t), g); !errors.Is(err, durable.ErrUnsupported) || !strings.Contains(err.Error(), "ordering none") {
-		t.Errorf("got %v, want ErrUnsupported and a remedy", err)
+func TestAGroupHasOneOrdering(t *testing.T) {
+	addr := testenv.Redis(t)
+	b := open(t, Config{Connection: Connection{Addr: addr}})
+	for _, first := range []durable.Ordering{durable.PerKey, durable.None} {
+		g := durable.Group{Name: "g", Topics: durable.Topics(testenv.Name(t, "t")), Ordering: first}
+		member := join(t, b, g)
+		store(t, b, g.Topics[0].Topic, 0, 3)
+		fetch(t, member, 3)
+		g.Ordering = durable.None - first
+		if _, err := b.Consume(soon(t), g); !errors.Is(err, ErrOrdering) || !errors.Is(err, durable.ErrUnsupported) {
+			t.Errorf("another ordering than %v: got %v, want ErrOrdering", first, err)
+		}
 	}
-	g.Ordering = durable.None
-	if _, err := b.Consume(soon(t), g); !errors.Is(err, durable.ErrUnsupported) {
-		t.Errorf("got %v, want ErrUnsupported for another ordering", err)
+	topic := testenv.Name(t, "t")
+	raw := client(t, addr)
+	store(t, b, topic, 0, 3)
+	err := errors.Join(
+		raw.XGroupCreate(t.Context(), topic, "theirs", "0").Err(),
+		raw.XReadGroup(t.Context(), &redis.XReadGroupArgs{Group: "theirs", Consumer: "c", Streams: []string{topic, ">"}}).Err(),
+	)
+	if err != nil {
+		t.Fatal(err)
 	}
-	store(t, b, g.Topics[0].Topic, 0, 3)
-	fetch(t, first, 3)
+	if _, err := b.Consume(soon(t), durable.Group{Name: "theirs", Topics: durable.Topics(topic)}); !errors.Is(err, ErrOrdering) {
+		t.Errorf("a group of other programs: got %v, want ErrOrdering", err)
+	}
 }
 
 func TestCompetingMembersShareAndHandOver(t *testing.T) {
@@ -223,7 +235,7 @@ func TestAMemberLeavesNothingBehind(t *testing.T) {
 	if cs := raw.XInfoConsumers(t.Context(), topic, "g").Val(); len(cs) != 0 {
 		t.Errorf("got consumers %+v, want none", cs)
 	}
-	if n := raw.Exists(t.Context(), newStream(topic, 0, 1, "g").lease).Val(); n != 0 {
+	if n := raw.Exists(t.Context(), newPlace(topic, 0, 1).leaseKey("g")).Val(); n != 0 {
 		t.Error("the lease is still there")
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-// ErrOrdering: the group has the other ordering. It comes with durable.ErrUnsupported.
+// ErrOrdering says that the group has the other ordering. It comes with durable.ErrUnsupported.
 var ErrOrdering = errors.New("the group has another ordering")
 
 // The orderings as they are stored.

@@ -1,0 +1,212 @@
+package redisstream
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+// read reads ahead under o, behind from, until its claim ends. A plain XREAD takes nothing, so that a member that lost
+// its lease meanwhile does no harm. It blocks on a connection of its own.
+func (c *ordered) read(o *tenure, from entryNo) {
+	wait, faults, size := faultFirst, 0, 0
+	for {
+		n := c.awaitRoom(o, size)
+		if n == 0 {
+			return
+		}
+		raw, err := c.xread(o, from, n)
+		var es []entry
+		if err == nil && raw != nil {
+			var byKey map[string][]entry
+			byKey, err = c.b.rawStreams(raw)
+			es = byKey[o.key]
+		}
+		if err == nil {
+			if faults > 0 {
+				c.log.Info("redisstream: reading again", "topic", o.topic, "partition", o.partition, "failures", faults)
+			}
+			wait, faults = faultFirst, 0
+			if len(es) > 0 {
+				size = len(raw) / len(es)
+				from = parseNo(es[len(es)-1].id)
+				if !c.push(o, es) {
+					return
+				}
+			}
+			continue
+		}
+		if isEnded(o.ended) || c.ctx.Err() != nil {
+			return
+		}
+		if faults++; faults == 1 {
+			c.log.Warn("redisstream: reading failed, trying again", "topic", o.topic, "partition", o.partition, "error", err)
+		}
+		if !c.pause(wait) {
+			return
+		}
+		wait = min(2*wait, faultMost)
+	}
+}
+
+// xread is the reply of a read that waits for new entries, nil where there are none.
+func (c *ordered) xread(o *tenure, from entryNo, n int) ([]byte, error) {
+	raw, err := c.blocking.DoRaw(context.Background(), "xread", "count", n, "block", orderedBlock.Milliseconds(),
+		"streams", o.key, formatID(from.ms, from.seq)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	return raw, err
+}
+
+// awaitRoom waits until something may be read and tells how much; size is the expected number of bytes of an entry.
+// It is 0 at the end of the claim.
+func (c *ordered) awaitRoom(o *tenure, size int) int {
+	for {
+		c.mu.Lock()
+		room := mostBehind - o.window.len()
+		o.full = room <= 0
+		c.mu.Unlock()
+		if isEnded(o.ended) {
+			return 0
+		}
+		if room > 0 {
+			n := min(readCount, room)
+			if size > 0 {
+				n = min(n, max(1, readBytes/size))
+			}
+			return n
+		}
+		poke(c.look) // the keeper tells what is waited for
+		select {
+		case <-o.room:
+		case <-o.ended:
+		}
+	}
+}
+
+func isEnded(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// push gives entries to Fetch, except those that the owner before has finished; false at the end of the claim.
+func (c *ordered) push(o *tenure, es []entry) bool {
+	ds := make([]durable.Delivery, len(es))
+	nos := make([]entryNo, len(es))
+	for i, e := range es {
+		ds[i] = c.b.delivery(o.place, o.claim, e)
+		nos[i] = parseNo(e.id)
+	}
+	c.mu.Lock()
+	if o.own != o {
+		c.mu.Unlock()
+		return false
+	}
+	open := ds[:0]
+	for i, no := range nos {
+		s := slot{no: no, attempt: 1}
+		if n, left := o.journal[no]; left {
+			delete(o.journal, no)
+			s.attempt = n + 1
+			if n == journalDone {
+				s.attempt, s.state = 1, slotDone
+			}
+		}
+		if s.state == slotOpen {
+			s.attempt += max(o.tries-1, 0)
+			o.tries = 1
+			ds[i].Attempt = int(s.attempt)
+			open = append(open, ds[i])
+		}
+		o.window.add(s)
+	}
+	c.advance(o)
+	c.mu.Unlock()
+	if len(open) == 0 {
+		return true
+	}
+	select {
+	case c.batches <- batch{o, open}:
+		return true
+	case <-o.ended:
+		return false
+	}
+}
+
+// commits writes positions until the membership ends; Close writes the last ones.
+func (c *ordered) commits() {
+	wait, faults := faultFirst, 0
+	for {
+		select {
+		case <-c.kick:
+		case <-c.failed:
+			return
+		case <-c.ctx.Done():
+			return
+		}
+		err := c.commit()
+		if err == nil {
+			if faults > 0 {
+				c.log.Info("redisstream: committing again", "failures", faults)
+			}
+			wait, faults = faultFirst, 0
+			continue
+		}
+		if c.ctx.Err() != nil {
+			return
+		}
+		if faults++; faults == 1 {
+			c.log.Warn("redisstream: committing failed, trying again", "error", err)
+		}
+		if !c.pause(wait) {
+			return
+		}
+		poke(c.kick)
+		wait = min(2*wait, faultMost)
+	}
+}
+
+// commit writes the positions that moved in one round trip. A refusal ends the claim.
+func (c *ordered) commit() error {
+	ctx, cancel := context.WithTimeout(c.ctx, max(c.b.leaseTTL(), time.Second))
+	defer cancel()
+	var moved []*tenure
+	var calls []call
+	c.mu.Lock()
+	for _, p := range c.parts {
+		if o := p.own; o != nil && o.dirty && !o.restart {
+			o.dirty = false
+			moved = append(moved, o)
+			calls = append(calls, c.commitCall(o))
+		}
+	}
+	c.mu.Unlock()
+	var failed error
+	for i, cmd := range c.b.runAll(ctx, calls) {
+		err := cmd.Err()
+		switch {
+		case err == nil:
+			continue
+		case isFenced(err):
+			c.fence(moved[i])
+			continue
+		case vanished(err): // the keeper makes the group again; a later commit follows
+			c.renewNow()
+		default:
+			failed = err
+		}
+		c.mu.Lock()
+		moved[i].dirty = true
+		c.mu.Unlock()
+	}
+	return failed
+}
