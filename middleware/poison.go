@@ -2,12 +2,10 @@ package middleware
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -18,11 +16,7 @@ import (
 // Defaults of Poison.
 const (
 	DefaultPoisonSuffix = ".poison"
-	DefaultPoisonWrite  = 10 * time.Second
 	DefaultProbeEvery   = 5 * time.Second
-
-	poisonInitial = 100 * time.Millisecond // backoff of a poison topic that cannot be written
-	poisonMax     = 10 * time.Second
 )
 
 // AfterPoison says what becomes of a key whose event was poisoned.
@@ -120,10 +114,8 @@ func (p *Poison) Health(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n := s.stuck.Load(); n > 0 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return fmt.Errorf("poison queue: %d events wait to be written: %w", n, s.lastErr)
+	if err := s.saver.health(); err != nil {
+		return err
 	}
 	if s.gate.paused() {
 		return fmt.Errorf("poison queue: paused after %d poisonings in a row, one event every %s is tried", p.PauseAfter, s.gate.every)
@@ -133,20 +125,13 @@ func (p *Poison) Health(context.Context) error {
 
 // poison is a Poison with its defaults filled in, at work.
 type poison struct {
-	backend  durable.Backend
-	maxBytes int
+	saver    *saver
 	group    string
 	topicOf  func(string) string
 	after    AfterPoison
-	timeout  time.Duration
 	onPoison func(PoisonEvent)
 	logger   *slog.Logger
 	gate     gate
-	unsaved  journal[unsaved] // events whose poison write is still to be confirmed
-	stuck    atomic.Int64     // their number, those that wait in place included
-
-	mu      sync.Mutex
-	lastErr error // of the last write that failed
 }
 
 func (p *Poison) open() (*poison, error) {
@@ -155,16 +140,14 @@ func (p *Poison) open() (*poison, error) {
 			return
 		}
 		s := &poison{
-			backend: p.Backend, maxBytes: p.Backend.Capabilities().MaxMessageBytes,
+			saver: newSaver("poison queue", p.Backend, p.WriteTimeout, p.Logger),
 			group: p.Group, topicOf: p.TopicOf, after: p.After, onPoison: p.OnPoison,
-			timeout: orDefault(p.WriteTimeout, DefaultPoisonWrite),
-			logger:  orDefault(p.Logger, slog.Default()),
-			gate:    gate{after: int64(p.PauseAfter), every: orDefault(p.ProbeEvery, DefaultProbeEvery)},
+			logger: orDefault(p.Logger, slog.Default()),
+			gate:   gate{after: int64(p.PauseAfter), every: orDefault(p.ProbeEvery, DefaultProbeEvery)},
 		}
 		if s.topicOf == nil {
 			s.topicOf = poisonTopic
 		}
-		s.unsaved.gone = func(unsaved) { s.stuck.Add(-1) }
 		p.state = s
 	})
 	return p.state, p.err
@@ -184,9 +167,9 @@ func (s *poison) handle(msg *message.Message, h message.HandlerFunc) ([]*message
 	if forOthers(msg, s.groupOf(ctx, d)) {
 		return nil, nil
 	}
-	if under && !s.unsaved.empty() {
-		if u, ok := s.unsaved.get(placeOf(d)); ok {
-			return nil, s.save(ctx, d, u)
+	if under {
+		if err, ok := s.saver.resume(ctx, d); ok {
+			return nil, err
 		}
 	}
 	if under && d.DecodeErr != nil {
@@ -201,7 +184,7 @@ func (s *poison) handle(msg *message.Message, h message.HandlerFunc) ([]*message
 		return out, nil
 	}
 	msg.SetContext(ctx)
-	failure, err := s.verdict(ctx, d, err)
+	failure, err := lastWord(ctx, d, err)
 	switch {
 	case failure == nil && err == nil: // skipped
 		s.succeeded()
@@ -214,39 +197,9 @@ func (s *poison) handle(msg *message.Message, h message.HandlerFunc) ([]*message
 	return nil, s.give(ctx, msg, d, under, failure)
 }
 
-// verdict is the failure to poison, or the error to pass on; neither: the event is skipped.
-func (s *poison) verdict(ctx context.Context, d durable.Delivery, err error) (*Failure, error) {
-	if ctx.Err() != nil {
-		return nil, interruption(context.Cause(ctx), err)
-	}
-	if durable.VerbOf(err) != durable.VerbRetry {
-		return nil, err
-	}
-	var f *Failure
-	if errors.As(err, &f) {
-		return f, nil
-	}
-	class := ClassOf(err)
-	switch class {
-	case ClassSkip:
-		return nil, nil
-	case ClassBusy:
-		return nil, durable.Release(err)
-	default:
-	}
-	if _, again := durable.RetryDelay(err); again && class != ClassPermanent {
-		return nil, err
-	}
-	reason := reasonOf(err, class)
-	if reason == ReasonExhausted {
-		reason = ReasonFailed
-	}
-	return firstFailure(d, err, reason), nil
-}
-
-func firstFailure(d durable.Delivery, err error, reason string) *Failure {
-	now := time.Now()
-	return &Failure{Err: err, Reason: reason, Attempts: max(d.Attempt, 1), First: now, Last: now}
+// give puts msg, which failed with f, into its poison topic.
+func (s *poison) give(ctx context.Context, msg *message.Message, d durable.Delivery, under bool, f *Failure) error {
+	return s.saver.save(ctx, d, under, s.prepare(ctx, msg, d, f))
 }
 
 // succeeded ends a row of poisonings, and a pause.
@@ -265,9 +218,14 @@ func (s *poison) probed(ctx context.Context, f *Failure, under bool) error {
 }
 
 func (s *poison) groupOf(ctx context.Context, d durable.Delivery) string {
+	return groupOf(ctx, s.group, d)
+}
+
+// groupOf is the group that handles an event: the one that was set, that of the delivery, or the name of the handler.
+func groupOf(ctx context.Context, set string, d durable.Delivery) string {
 	switch {
-	case s.group != "":
-		return s.group
+	case set != "":
+		return set
 	case d.Group != "":
 		return d.Group
 	default:

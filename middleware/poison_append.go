@@ -42,24 +42,21 @@ func (s *poison) keepRejected(ctx context.Context, topic string, msgs []*message
 		if o.Status != durable.Rejected || msgs[i] == nil {
 			continue
 		}
-		u := s.prepare(ctx, msgs[i], durable.Delivery{Topic: topic, Key: durable.Key(msgs[i])}, firstFailure(durable.Delivery{}, o.Err, ReasonRejected))
-		if werr := s.write(ctx, u); werr != nil {
+		f := firstFailure(durable.Delivery{}, o.Err, ReasonRejected)
+		u := s.prepare(ctx, msgs[i], durable.Delivery{Topic: topic}, f)
+		if werr := s.saver.write(ctx, u); werr != nil {
 			lost = true
 			o.Err = fmt.Errorf("%w; not kept in %q either: %w", o.Err, u.topic, werr)
-			s.failed(u, werr)
+			s.saver.failed(u, werr)
 			continue
 		}
-		s.kept(u)
+		s.saver.succeeded(u)
+		if s.onPoison != nil {
+			s.onPoison(PoisonEvent{Topic: topic, PoisonTopic: u.topic, Failure: f, Message: msgs[i]})
+		}
 	}
 	if !lost {
 		return err
 	}
 	return out
-}
-
-// kept tells of a rejected event that is in the poison topic now.
-func (s *poison) kept(u unsaved) {
-	if s.onPoison != nil {
-		s.onPoison(PoisonEvent{Topic: u.origin, PoisonTopic: u.topic, Failure: u.failure, Message: u.msg})
-	}
 }

@@ -3,7 +3,6 @@ package middleware
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"strconv"
 	"strings"
@@ -52,9 +51,14 @@ func (s *poison) prepare(ctx context.Context, msg *message.Message, d durable.De
 		}
 	}
 	carryOrigin(why, msg.Metadata)
+	topic := s.topicOf(origin)
+	forms := &forms{msg: msg, why: why, ref: reference{Topic: origin, Position: why[MetaPoisonPosition]}}
 	return unsaved{
-		failure: f, origin: origin, topic: s.topicOf(origin), msg: msg,
-		forms: &forms{msg: msg, why: why, ref: reference{Topic: origin, Position: why[MetaPoisonPosition]}},
+		topic: topic,
+		forms: []func() *message.Message{forms.whole, forms.bare, forms.reference},
+		done: func(ctx context.Context, under bool) error {
+			return s.done(ctx, under, msg, origin, topic, f)
+		},
 	}
 }
 
@@ -156,19 +160,4 @@ func (f *forms) make(meta message.Metadata, payload []byte) *message.Message {
 	m := message.NewMessage(f.msg.UUID, payload)
 	m.Metadata = meta
 	return m
-}
-
-// append stores the fullest form that topic takes.
-func (s *poison) append(ctx context.Context, topic string, f *forms) error {
-	var err error
-	for _, form := range [...]func() *message.Message{f.whole, f.bare, f.reference} {
-		m := form()
-		if err = durable.CheckSize(durable.Size(m), s.maxBytes); err != nil {
-			continue
-		}
-		if _, err = s.backend.Append(ctx, topic, m); err == nil || !errors.Is(err, durable.ErrTooLarge) {
-			return err
-		}
-	}
-	return err
 }
