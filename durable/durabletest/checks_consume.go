@@ -8,8 +8,7 @@ import (
 )
 
 func consumeChecks() []check {
-	foreign := func(c durable.Capabilities, h Harness) bool { return c.Groups && h.Foreign != nil }
-	dynamic := func(c durable.Capabilities, _ Harness) bool { return c.Groups && c.DynamicTopics }
+	foreign := func(a abilities, h Harness) bool { return a.Groups && h.Foreign != nil }
 	return []check{
 		{Name: "Consume/DeliversEveryMessageInOrderWithItsFields", Needs: groups, Run: consumeAll},
 		{Name: "Consume/StoresTheStartBeforeTheFirstEvent", Needs: groups, Run: consumeNewest},
@@ -18,7 +17,6 @@ func consumeChecks() []check {
 		{Name: "Consume/AForeignEntryNeverEndsASubscription", Needs: foreign, Run: consumeForeign},
 		{Name: "Fetch/EndsWithItsContextAndGivesAtMostMax", Needs: groups, Run: fetchContext},
 		{Name: "Release/IsFetchedAgain", Needs: groups, Run: releaseAgain},
-		{Name: "SetTopics/AddsATopicWhileRunning", Needs: dynamic, Run: setTopics},
 	}
 }
 
@@ -134,19 +132,4 @@ func releaseAgain(e *env) {
 	e.once(deliveryIDs(again), all)
 	e.inOrder(deliveryIDs(again), all)
 	e.ack(c, again)
-}
-
-func setTopics(e *env) {
-	b, first, second := e.open(), e.NewTopic(e.TB, 1), e.NewTopic(e.TB, 1)
-	one, two := messages("one", 2, 1), messages("two", 2, 1)
-	e.append(b, first, one...)
-	e.append(b, second, two...)
-	c := e.join(b, group(first))
-	e.ack(c, e.collect(c, 2))
-	ctx, cancel := e.Soon()
-	defer cancel()
-	if err := c.SetTopics(ctx, durable.Topics(first, second)...); err != nil {
-		e.Fatalf("SetTopics: got %v, want nil", err)
-	}
-	e.once(deliveryIDs(e.collect(c, 2)), two)
 }

@@ -7,8 +7,7 @@ import (
 )
 
 func handOverChecks() []check {
-	attempts := func(c durable.Capabilities, _ Harness) bool { return c.Groups && c.AttemptCount }
-	ordered := func(c durable.Capabilities, _ Harness) bool { return c.Groups && c.OrderedGroup && c.Partitions }
+	attempts := func(a abilities, _ Harness) bool { return a.Groups && a.AttemptCount }
 	return []check{
 		{Name: "Consume/WhatIsNotAckedGoesToTheNextMember", Needs: groups, Run: redelivers},
 		{Name: "Consume/WhatIsAckedDoesNotComeAgain", Needs: groups, Run: ackedStays},

@@ -9,8 +9,7 @@ import (
 )
 
 func limitChecks() []check {
-	trims := func(c durable.Capabilities, h Harness) bool { return c.Groups && h.Trim != nil }
-	timed := func(c durable.Capabilities, _ Harness) bool { return c.Replay && c.StartAtTime }
+	timed := func(a abilities, _ Harness) bool { return a.Replay && a.StartAtTime }
 	return []check{
 		{Name: "Append/NeverStoresAfterAHoleInSilence", Run: appendHole},
 		{Name: "Consume/MembersShareAGroupWithoutOrder", Needs: groups, Run: competing},
@@ -143,8 +142,8 @@ func replayAt(e *env) {
 
 func unsupported(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
-	if got := b.Capabilities(); got != e.Caps {
-		e.Errorf("Capabilities changed: got %+v, then %+v", e.Caps, got)
+	if got := b.Capabilities(); got != e.Caps.Capabilities {
+		e.Errorf("Capabilities changed: got %+v, then %+v", e.Caps.Capabilities, got)
 	}
 	refused := func(what string, can bool, err error) {
 		if !can && !errors.Is(err, durable.ErrUnsupported) {

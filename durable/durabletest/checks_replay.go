@@ -8,8 +8,8 @@ import (
 )
 
 func replayChecks() []check {
-	trims := func(c durable.Capabilities, h Harness) bool { return c.Replay && h.Trim != nil }
-	follows := func(c durable.Capabilities, _ Harness) bool { return c.ReplayFollow }
+	trims := func(a abilities, h Harness) bool { return a.Replay && h.Trim != nil }
+	follows := func(a abilities, _ Harness) bool { return a.ReplayFollow }
 	return []check{
 		{Name: "Replay/YieldsEverythingAndEndsAtTheHead", Needs: replays, Run: replayAll},
 		{Name: "Replay/BeginsAfterAndEndsAtACursor", Needs: replays, Run: replayCursor},

@@ -15,10 +15,10 @@ import (
 type env struct {
 	conformance.Env
 	Harness
-	Caps durable.Capabilities
+	Caps abilities
 }
 
-func newEnv(t testing.TB, h Harness, caps durable.Capabilities) *env {
+func newEnv(t testing.TB, h Harness, caps abilities) *env {
 	if h.Partitions == 0 {
 		h.Partitions = 4
 	}

@@ -15,7 +15,7 @@ import (
 
 // appends wraps a backend by another Append.
 func appends(f func(next durable.Backend) appendFunc) func(testing.TB) func(durable.Backend) durable.Backend {
-	return plain(func(next durable.Backend) durable.Backend { return &backend{Backend: next, append: f(next)} })
+	return plain(func(next durable.Backend) durable.Backend { return &backend{full: next.(full), append: f(next)} })
 }
 
 func appendFaults() []fault {
@@ -157,7 +157,7 @@ func stamp(next durable.Backend) appendFunc {
 func keepMessages(testing.TB) func(durable.Backend) durable.Backend {
 	kept := map[string]*message.Message{}
 	return func(next durable.Backend) durable.Backend {
-		b := &backend{Backend: next}
+		b := &backend{full: next.(full)}
 		b.append = func(ctx context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
 			for _, m := range msgs {
 				kept[id(m)] = m

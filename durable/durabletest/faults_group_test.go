@@ -134,7 +134,7 @@ func forgetStart(testing.TB) func(durable.Backend) durable.Backend {
 	var mu sync.Mutex
 	joined := 0
 	return func(next durable.Backend) durable.Backend {
-		return &backend{Backend: next, consume: func(ctx context.Context, g durable.Group) (durable.Consumer, error) {
+		return &backend{full: next.(full), consume: func(ctx context.Context, g durable.Group) (durable.Consumer, error) {
 			mu.Lock()
 			joined++
 			g.Name += "-" + strconv.Itoa(joined)
@@ -195,7 +195,7 @@ func shareMessages(testing.TB) func(durable.Backend) durable.Backend {
 // jumps joins every group with ExpiredOldest.
 func jumps(testing.TB) func(durable.Backend) durable.Backend {
 	return func(next durable.Backend) durable.Backend {
-		return &backend{Backend: next, consume: func(ctx context.Context, g durable.Group) (durable.Consumer, error) {
+		return &backend{full: next.(full), consume: func(ctx context.Context, g durable.Group) (durable.Consumer, error) {
 			g.OnExpired = durable.ExpiredOldest
 			return next.Consume(ctx, g)
 		}}

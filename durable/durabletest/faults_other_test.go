@@ -14,7 +14,7 @@ import (
 // ranges wraps a backend by a change of what is asked of Replay.
 func ranges(f func(*durable.Range)) func(testing.TB) func(durable.Backend) durable.Backend {
 	return plain(func(next durable.Backend) durable.Backend {
-		return &backend{Backend: next, replay: func(ctx context.Context, topic string, r durable.Range) iter.Seq2[durable.Record, error] {
+		return &backend{full: next.(full), replay: func(ctx context.Context, topic string, r durable.Range) iter.Seq2[durable.Record, error] {
 			f(&r)
 			return next.Replay(ctx, topic, r)
 		}}
@@ -33,7 +33,7 @@ func otherFaults() []fault {
 		{name: "ignores the time of a range", check: "Replay/StartsAtATime", wrap: ranges(func(r *durable.Range) { r.From = durable.Oldest() })},
 		{name: "panics on Append after Close", check: closed, wrap: plain(panics)},
 		{name: "Append after Close succeeds", check: closed, wrap: plain(func(next durable.Backend) durable.Backend {
-			return &backend{Backend: next, append: func(ctx context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
+			return &backend{full: next.(full), append: func(ctx context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
 				ps, err := next.Append(ctx, topic, msgs...)
 				if errors.Is(err, durable.ErrClosed) {
 					return ps, nil
@@ -47,7 +47,7 @@ func otherFaults() []fault {
 }
 
 func skipOne(next durable.Backend) durable.Backend {
-	return &backend{Backend: next, replay: func(ctx context.Context, topic string, r durable.Range) iter.Seq2[durable.Record, error] {
+	return &backend{full: next.(full), replay: func(ctx context.Context, topic string, r durable.Range) iter.Seq2[durable.Record, error] {
 		return func(yield func(durable.Record, error) bool) {
 			n := 0
 			for rec, err := range next.Replay(ctx, topic, r) {
@@ -63,7 +63,7 @@ func skipOne(next durable.Backend) durable.Backend {
 }
 
 func passOver(next durable.Backend) durable.Backend {
-	return &backend{Backend: next, replay: func(ctx context.Context, topic string, r durable.Range) iter.Seq2[durable.Record, error] {
+	return &backend{full: next.(full), replay: func(ctx context.Context, topic string, r durable.Range) iter.Seq2[durable.Record, error] {
 		return func(yield func(durable.Record, error) bool) {
 			for rec, err := range next.Replay(ctx, topic, r) {
 				if !errors.Is(err, durable.ErrPositionExpired) {
@@ -81,7 +81,7 @@ func passOver(next durable.Backend) durable.Backend {
 }
 
 func panics(next durable.Backend) durable.Backend {
-	return &backend{Backend: next, append: func(ctx context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
+	return &backend{full: next.(full), append: func(ctx context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
 		ps, err := next.Append(ctx, topic, msgs...)
 		if errors.Is(err, durable.ErrClosed) {
 			panic("send on closed channel")
@@ -96,7 +96,7 @@ func blocks(t testing.TB) func(durable.Backend) durable.Backend {
 	return func(next durable.Backend) durable.Backend {
 		used := false
 		return &backend{
-			Backend: next,
+			full: next.(full),
 			consume: func(ctx context.Context, g durable.Group) (durable.Consumer, error) {
 				used = true
 				return next.Consume(ctx, g)

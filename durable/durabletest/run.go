@@ -6,7 +6,6 @@
 package durabletest
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
@@ -35,7 +34,7 @@ type Harness struct {
 }
 
 // check is one promise of the contract.
-type check = conformance.Check[durable.Capabilities, Harness, *env]
+type check = conformance.Check[abilities, Harness, *env]
 
 // Run runs every check that the backend's Capabilities call for as a sub-test.
 func Run(t *testing.T, h Harness) {
@@ -43,10 +42,11 @@ func Run(t *testing.T, h Harness) {
 	suite().Run(t, h)
 }
 
-func suite() conformance.Suite[durable.Capabilities, Harness, *env] {
-	return conformance.Suite[durable.Capabilities, Harness, *env]{
-		Checks: slices.Concat(appendChecks(), consumeChecks(), handOverChecks(), replayChecks(), limitChecks(), closeChecks()),
-		Fill:   fill, Capabilities: capabilities, Env: newEnv,
+func suite() conformance.Suite[abilities, Harness, *env] {
+	return conformance.Suite[abilities, Harness, *env]{
+		Checks: slices.Concat(appendChecks(), consumeChecks(), startChecks(), topicChecks(), memberChecks(), handOverChecks(),
+			replayChecks(), rangeChecks(), limitChecks(), adminChecks(), closeChecks()),
+		Fill: fill, Capabilities: abilitiesOf, Env: newEnv,
 	}
 }
 
@@ -63,19 +63,3 @@ func fill(t testing.TB, h Harness) Harness {
 	}
 	return h
 }
-
-// capabilities asks a handle that is closed at once.
-func capabilities(t testing.TB, h Harness) durable.Capabilities {
-	t.Helper()
-	b := h.New(t)
-	caps := b.Capabilities()
-	ctx, cancel := context.WithTimeout(context.Background(), h.Patience)
-	defer cancel()
-	if err := b.Close(ctx); err != nil {
-		t.Fatalf("Close: got %v, want nil", err)
-	}
-	return caps
-}
-
-func groups(c durable.Capabilities, _ Harness) bool  { return c.Groups }
-func replays(c durable.Capabilities, _ Harness) bool { return c.Replay }

@@ -26,41 +26,89 @@ type (
 	closeFunc   func(ctx context.Context) error
 )
 
-// backend is a durable.Backend some of whose methods are replaced; nil functions are the embedded ones.
-type backend struct {
+// full is a backend with every optional ability.
+type full interface {
 	durable.Backend
-	append  appendFunc
-	consume consumeFunc
-	replay  replayFunc
-	close   closeFunc
+	durable.Administrator
+	durable.LagReporter
+	durable.HealthChecker
+}
+
+// backend is a full backend some of whose methods are replaced; nil functions are the embedded ones.
+type backend struct {
+	full
+	append   appendFunc
+	consume  consumeFunc
+	replay   replayFunc
+	close    closeFunc
+	create   func(ctx context.Context, spec durable.TopicSpec) error
+	remove   func(ctx context.Context, topic string) error
+	describe func(ctx context.Context, topic string) (durable.TopicInfo, error)
+	lag      func(ctx context.Context, group, topic string) ([]durable.PartitionLag, error)
+	health   func(ctx context.Context) error
+}
+
+func (b *backend) CreateTopic(ctx context.Context, spec durable.TopicSpec) error {
+	if b.create != nil {
+		return b.create(ctx, spec)
+	}
+	return b.full.CreateTopic(ctx, spec)
+}
+
+func (b *backend) DeleteTopic(ctx context.Context, topic string) error {
+	if b.remove != nil {
+		return b.remove(ctx, topic)
+	}
+	return b.full.DeleteTopic(ctx, topic)
+}
+
+func (b *backend) DescribeTopic(ctx context.Context, topic string) (durable.TopicInfo, error) {
+	if b.describe != nil {
+		return b.describe(ctx, topic)
+	}
+	return b.full.DescribeTopic(ctx, topic)
+}
+
+func (b *backend) Lag(ctx context.Context, group, topic string) ([]durable.PartitionLag, error) {
+	if b.lag != nil {
+		return b.lag(ctx, group, topic)
+	}
+	return b.full.Lag(ctx, group, topic)
+}
+
+func (b *backend) Health(ctx context.Context) error {
+	if b.health != nil {
+		return b.health(ctx)
+	}
+	return b.full.Health(ctx)
 }
 
 func (b *backend) Append(ctx context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
 	if b.append != nil {
 		return b.append(ctx, topic, msgs...)
 	}
-	return b.Backend.Append(ctx, topic, msgs...)
+	return b.full.Append(ctx, topic, msgs...)
 }
 
 func (b *backend) Consume(ctx context.Context, g durable.Group) (durable.Consumer, error) {
 	if b.consume != nil {
 		return b.consume(ctx, g)
 	}
-	return b.Backend.Consume(ctx, g)
+	return b.full.Consume(ctx, g)
 }
 
 func (b *backend) Replay(ctx context.Context, topic string, r durable.Range) iter.Seq2[durable.Record, error] {
 	if b.replay != nil {
 		return b.replay(ctx, topic, r)
 	}
-	return b.Backend.Replay(ctx, topic, r)
+	return b.full.Replay(ctx, topic, r)
 }
 
 func (b *backend) Close(ctx context.Context) error {
 	if b.close != nil {
 		return b.close(ctx)
 	}
-	return b.Backend.Close(ctx)
+	return b.full.Close(ctx)
 }
 
 // consumer is a durable.Consumer some of whose methods are replaced.
@@ -111,7 +159,7 @@ func (c *consumer) Close(ctx context.Context) error {
 
 // members changes every consumer that next opens.
 func members(next durable.Backend, change func(*consumer)) *backend {
-	return &backend{Backend: next, consume: func(ctx context.Context, g durable.Group) (durable.Consumer, error) {
+	return &backend{full: next.(full), consume: func(ctx context.Context, g durable.Group) (durable.Consumer, error) {
 		inner, err := next.Consume(ctx, g)
 		if err != nil {
 			return nil, err
