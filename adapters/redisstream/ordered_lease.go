@@ -17,7 +17,9 @@ func (c *ordered) renew(ctx context.Context) error {
 	var calls []call
 	c.mu.Lock()
 	for _, p := range c.parts {
-		if o := p.own; o != nil {
+		if o := p.own; o != nil && o.claim.Lost() {
+			c.lapse(o)
+		} else if o != nil {
 			id := formatID(o.position.ms, o.position.seq)
 			owned = append(owned, o)
 			calls = append(calls, call{renewScript, o.keys, []any{

@@ -91,16 +91,25 @@ func (c *ordered) expire(o *tenure) {
 		o.timer.Reset(rest)
 		return
 	}
+	c.lapse(o)
+}
+
+// lapse ends the claim of o because its deadline has passed. The caller holds mu.
+func (c *ordered) lapse(o *tenure) {
 	c.lose(o, durable.ErrFenced)
 	c.log.Warn("redisstream: the lease could not be renewed in time, the partition is given up",
 		"topic", o.topic, "partition", o.partition)
 }
 
-// prolong notes that the lease of o was renewed.
+// prolong notes that the lease of o was renewed, unless that came too late.
 func (c *ordered) prolong(o *tenure, deadline time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if o.own == o {
+	switch {
+	case o.own != o:
+	case o.claim.Lost():
+		c.lapse(o)
+	default:
 		o.deadline.Store(int64(deadline))
 		o.timer.Reset(deadline - c.since())
 	}

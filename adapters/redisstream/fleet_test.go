@@ -1,0 +1,137 @@
+package redisstream
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/durable/durabletest"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+// soaking tells whether long checks run.
+func soaking() bool { return os.Getenv("DUALSTREAM_SOAK") == "1" }
+
+// fleet is a group of members with Ordering PerKey in this process, and what they did.
+type fleet struct {
+	t       *testing.T
+	cfg     Config
+	topic   string
+	work    time.Duration // of a handler
+	history durabletest.History
+	handled sync.Map // ids whose handler returned nil
+	sent    []string
+	cutOff  atomic.Int64 // handlers whose context ended
+}
+
+// newFleet makes a topic of n partitions at addr.
+func newFleet(t *testing.T, addr string, n int, ttl time.Duration) *fleet {
+	f := &fleet{t: t, cfg: Config{Connection: Connection{Addr: addr}, LeaseTTL: ttl}, topic: testenv.Name(t, "t"), work: time.Millisecond}
+	if err := open(t, f.cfg).CreateTopic(t.Context(), durable.TopicSpec{Name: f.topic, Partitions: n}); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// member joins and returns how to leave in order.
+func (f *fleet) member(name string, change ...func(*Backend)) (leave func()) {
+	f.t.Helper()
+	b := open(f.t, f.cfg)
+	for _, c := range change {
+		c(b)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	g := durable.Group{Name: "g", Member: name, Topics: durable.Topics(f.topic)}
+	go func() {
+		ended <- durable.Process(ctx, b, g, f.handler(name), durable.ProcessOptions{Concurrency: 4, FetchSize: 20})
+	}()
+	var once sync.Once
+	leave = func() {
+		once.Do(func() {
+			stop()
+			if err := <-ended; err != nil {
+				f.t.Errorf("member %s: %v", name, err)
+			}
+			_ = b.Close(context.Background())
+		})
+	}
+	f.t.Cleanup(leave)
+	return leave
+}
+
+func (f *fleet) handler(member string) message.NoPublishHandlerFunc {
+	return func(m *message.Message) error {
+		finish := f.history.Started(member, durable.Key(m), m.UUID)
+		defer finish()
+		timer := time.NewTimer(f.work)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			f.handled.Store(m.UUID, true)
+			return nil
+		case <-m.Context().Done():
+			f.cutOff.Add(1)
+			return m.Context().Err()
+		}
+	}
+}
+
+// publish appends n events of 16 keys in batches.
+func (f *fleet) publish(b *Backend, n int) {
+	f.t.Helper()
+	for n > 0 {
+		msgs := make([]*message.Message, min(n, 50))
+		for i := range msgs {
+			id := fmt.Sprintf("e%d", len(f.sent)+i)
+			msgs[i] = message.NewMessage(id, nil)
+			msgs[i].Metadata = message.Metadata{durable.MetaPartitionKey: fmt.Sprintf("k%d", (len(f.sent)+i)%16)}
+		}
+		if _, err := b.Append(soon(f.t), f.topic, msgs...); err != nil {
+			f.t.Fatal(err)
+		}
+		for _, m := range msgs {
+			f.history.Appended(durable.Key(m), m.UUID)
+			f.sent = append(f.sent, m.UUID)
+		}
+		n -= len(msgs)
+	}
+}
+
+// judge waits until everything is handled and holds the history against p.
+func (f *fleet) judge(b *Backend, p durabletest.Promise) {
+	f.t.Helper()
+	testenv.Await(f.t, time.Minute, func() bool {
+		for _, id := range f.sent {
+			if _, ok := f.handled.Load(id); !ok {
+				return false
+			}
+		}
+		return true
+	}, "every event is handled")
+	testenv.Await(f.t, time.Minute, func() bool {
+		lag, err := b.Lag(f.t.Context(), "g", f.topic)
+		for _, l := range lag {
+			if err != nil || l.Lag != 0 || l.Pending != 0 {
+				return false
+			}
+		}
+		return err == nil
+	}, "every event is committed")
+	if err := f.history.Check(p).Err(); err != nil {
+		f.t.Error(err)
+	}
+}
+
+// orderly is the promise where nobody dies and nothing breaks.
+var orderly = durabletest.Promise{Once: true, Ordered: true, Exclusive: true}
+
+// broken is the promise where members die or the server breaks.
+var broken = durabletest.Promise{Ordered: true, Exclusive: true}
