@@ -102,7 +102,10 @@ func memoryOffset(p durable.Position) (int64, error) {
 }
 
 // oursMemoryConsumer fills a topic and processes it.
-func oursMemoryConsumer(_ context.Context, l *lab) (turn, error) {
+func oursMemoryConsumer(_ context.Context, l *lab) (turn, error) { return memoryConsumer(l, processed) }
+
+// memoryConsumer fills a topic of the embedded backend and has it consumed.
+func memoryConsumer(l *lab, consume func(context.Context, durable.Backend, durable.Group, int64) (sample, error)) (turn, error) {
 	b, err := openMemory(l, 0)
 	if err != nil {
 		return nil, err
@@ -116,7 +119,7 @@ func oursMemoryConsumer(_ context.Context, l *lab) (turn, error) {
 			}
 		}
 		runtime.GC()
-		s, err := processed(ctx, b, durable.Group{Name: topic, Topics: durable.Topics(topic)}, n)
+		s, err := consume(ctx, b, durable.Group{Name: topic, Topics: durable.Topics(topic)}, n)
 		if err != nil {
 			return s, err
 		}

@@ -45,6 +45,10 @@ type sample struct {
 
 func (s sample) rate() float64 { return float64(s.events) / s.elapsed.Seconds() }
 
+func (s sample) perEvent() float64 { return float64(s.elapsed) / float64(max(1, s.events)) }
+
+func (s sample) allocs() float64 { return float64(s.mallocs) / float64(max(1, s.events)) }
+
 // measure lets the subjects take turns, reps times each after one short turn to warm up. A subject that fails takes
 // no more turns and has no row; when it is the first, nothing has.
 func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) (rows []row, err error) {
@@ -84,7 +88,7 @@ func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) 
 func (p path) row(i int, samples [][]sample) row {
 	r := row{Path: p.name, Subject: p.subjects[i].name, Metric: p.metric.String(), Turns: len(samples[i])}
 	r.EventsPerS = medianOf(samples[i], sample.rate)
-	r.AllocsPerEvent = medianOf(samples[i], func(s sample) float64 { return float64(s.mallocs) / float64(max(1, s.events)) })
+	r.AllocsPerEvent = medianOf(samples[i], sample.allocs)
 	r.P50us = medianOf(samples[i], func(s sample) float64 { return micros(s.latencies.percentile(50)) })
 	r.P99us = medianOf(samples[i], func(s sample) float64 { return micros(s.latencies.percentile(99)) })
 	for _, s := range samples[i] {
@@ -93,6 +97,11 @@ func (p path) row(i int, samples [][]sample) row {
 	if !p.noRaw {
 		ratio := pairedRatio(samples[0], samples[i], p.metric.of)
 		r.RatioToRaw = &ratio
+	}
+	if r.Subject == subjectOurs && p.goal.extraNs > 0 {
+		ns := medianOf(samples[i], sample.perEvent) - medianOf(samples[0], sample.perEvent)
+		allocs := r.AllocsPerEvent - medianOf(samples[0], sample.allocs)
+		r.ExtraNs, r.ExtraAllocs = &ns, &allocs
 	}
 	if r.Subject == subjectOurs {
 		r.goal = p.goal

@@ -109,6 +109,7 @@ func paths() []path {
 	ps = append(ps, kafkaPaths("kafka", (*lab).kafka, flush{250, time.Millisecond})...)
 	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3, flush{1000, time.Millisecond})...)
 	ps = append(ps, memoryPaths()...)
+	ps = append(ps, enginePaths()...)
 	ps = append(ps, dualPaths()...)
 	ps = append(ps, realtimePaths()...)
 	ps = append(ps, rssPaths()...)

@@ -20,6 +20,8 @@ type row struct {
 	P99us          float64   `json:"p99_us,omitempty"`
 	RSS            footprint `json:"rss_mb,omitzero"`
 	Turns          int       `json:"turns"`
+	ExtraNs        *float64  `json:"extra_ns,omitempty"`     // nanoseconds an event more than the first subject, where that is the goal
+	ExtraAllocs    *float64  `json:"extra_allocs,omitempty"` // allocations an event more than the first subject
 	Goal           string    `json:"goal,omitempty"`
 	Reached        *bool     `json:"goal_reached,omitempty"`
 
@@ -31,6 +33,9 @@ type goal struct {
 	atLeast float64 // of the ratio
 	atMost  float64 // of the ratio
 	rate    float64 // events a second at least
+
+	extraNs     float64 // an event may take this much longer than with the first subject,
+	extraAllocs float64 // with this many allocations more
 }
 
 // judge tells the goal in words and whether r reaches it.
@@ -40,6 +45,9 @@ func (g goal) judge(r row) (string, *bool) {
 	case g.rate > 0:
 		ok = r.EventsPerS >= g.rate
 		return "≥ " + count(g.rate) + "/s", &ok
+	case g.extraNs > 0 && r.ExtraNs != nil && r.ExtraAllocs != nil:
+		ok = *r.ExtraNs <= g.extraNs && *r.ExtraAllocs <= g.extraAllocs
+		return fmt.Sprintf("+%.0f ns, +%.1f allocs; ≤ %.0f, %.0f", *r.ExtraNs, *r.ExtraAllocs, g.extraNs, g.extraAllocs), &ok
 	case r.RatioToRaw == nil:
 		return "", nil
 	case g.atLeast > 0:
