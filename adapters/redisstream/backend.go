@@ -31,6 +31,7 @@ type Config struct {
 	Persistence     string        // PersistenceWarn or PersistenceRequire; defaults to PersistenceWarn
 	MinReplicas     int           // replicas that must have acknowledged an append, else it is Unknown; defaults to 0
 	Logger          *slog.Logger  // defaults to slog.Default
+	NoAck           bool          // Ordering None: what is read counts as acknowledged, at most once
 	LeaseTTL        time.Duration // after which another member may follow a dead one, Ordering PerKey; defaults to 10 s
 }
 
@@ -38,6 +39,8 @@ type Config struct {
 type Backend struct {
 	cfg      Config
 	writer   *rediskit.Writer // of appends
+	acks     *rediskit.Writer // of acknowledgements, Ordering None
+	stats    stats
 	control  *redis.Client
 	shapes   shapes
 	turn     atomic.Uint64 // of messages without a key
@@ -79,6 +82,7 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 		return nil, errors.Join(err, b.control.Close())
 	}
 	b.writer = cfg.NewWriter(cfg.AppendTimeout, cfg.waitCommand())
+	b.acks = cfg.NewWriter(cfg.CommandTimeout(), nil)
 	return b, nil
 }
 
@@ -94,6 +98,7 @@ func (b *Backend) Close(ctx context.Context) error {
 		go func() { // ends with the writer, which AppendTimeout bounds
 			left := b.closeMembers()
 			b.writer.Close()
+			b.acks.Close()
 			b.closeErr = errors.Join(left, b.control.Close())
 			close(b.stopped)
 		}()

@@ -54,6 +54,15 @@ func (b *Backend) delivery(s place, claim *durable.Claim, e entry) durable.Deliv
 	return d
 }
 
+// deliveries is es as deliveries at s.
+func (b *Backend) deliveries(s place, claim *durable.Claim, es []entry) []durable.Delivery {
+	ds := make([]durable.Delivery, len(es))
+	for i, e := range es {
+		ds[i] = b.delivery(s, claim, e)
+	}
+	return ds
+}
+
 // unmarshal reads a message off the fields of an entry.
 func (b *Backend) unmarshal(fields []any) (*message.Message, error) {
 	if b.cfg.Marshaller != nil {

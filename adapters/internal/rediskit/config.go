@@ -83,6 +83,9 @@ func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // Client returns a new client for role; the caller closes it. It dials when it is first used.
 func (c Config) Client(role Role) *redis.Client { return redis.NewClient(c.options(role)) }
 
+// CommandTimeout is Timeout or its default.
+func (c Config) CommandTimeout() time.Duration { return positive(c.Timeout, defaultTimeout) }
+
 func (c Config) options(role Role) *redis.Options {
 	timeout := positive(c.Timeout, defaultTimeout)
 	o := &redis.Options{

@@ -1,0 +1,157 @@
+package redisstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
+	"github.com/dualstream/dualstream/durable"
+)
+
+const mostAcks = 1000 // ids of one acknowledgement
+
+// Ack implements durable.Consumer. A goroutine of the member writes the acks.
+func (m *competitor) Ack(_ context.Context, ds ...durable.Delivery) error {
+	if m.b.cfg.NoAck {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var s *share
+	for i := range ds {
+		if i == 0 || ds[i].Claim != ds[i-1].Claim {
+			s = m.byClaim[ds[i].Claim]
+		}
+		if s == nil {
+			m.b.stats.late.Add(1)
+			continue
+		}
+		s.acks = append(s.acks, ds[i].Position)
+	}
+	poke(m.ackKick)
+	return nil
+}
+
+// acknowledge writes acks until the membership ends; Close writes the rest.
+func (m *competitor) acknowledge() {
+	wait, faults := faultFirst, 0
+	for {
+		select {
+		case <-m.ackKick:
+		case <-m.ctx.Done():
+			return
+		}
+		err := m.flush(m.ctx, faults == 0)
+		if err == nil {
+			wait, faults = faultFirst, 0
+			continue
+		}
+		if faults++; faults == 1 && m.ctx.Err() == nil {
+			m.log.Warn("redisstream: acknowledging failed, trying again", "error", err)
+		}
+		poke(m.ackKick)
+		if !m.pause(wait) {
+			return
+		}
+		wait = min(2*wait, faultMost)
+	}
+}
+
+// flush writes the acks that were accepted; after an error they are there again. One goroutine at a time calls it.
+// Late acks are counted where it is the first attempt: what the server no longer knows then was taken over by
+// another member, which has finished it too.
+func (m *competitor) flush(ctx context.Context, first bool) error {
+	wire, flushed, commands := m.takeAcks()
+	if commands == 0 {
+		return nil
+	}
+	batch := rediskit.NewBatch(wire, commands)
+	fate, err := m.b.acks.Send(ctx, batch)
+	if fate == rediskit.Answered {
+		err = batch.Err()
+	}
+	late := int64(0)
+	if err == nil {
+		late, err = acknowledged(batch, flushed)
+	}
+	m.settle(flushed, err == nil)
+	if err != nil {
+		return fmt.Errorf("redisstream: acknowledge in group %q: %w", m.group.Name, unavailable(err))
+	}
+	if first {
+		m.b.stats.late.Add(late)
+	}
+	return nil
+}
+
+// takeAcks encodes the acks of every share.
+func (m *competitor) takeAcks() (wire []byte, flushed []*share, commands int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.shares {
+		if len(s.acks) == 0 {
+			continue
+		}
+		s.acks, s.acking = s.acking[:0], s.acks
+		flushed = append(flushed, s)
+		for from := 0; from < len(s.acking); from += mostAcks {
+			page := s.acking[from:min(from+mostAcks, len(s.acking))]
+			wire = appendAck(wire, s.key, m.group.Name, page)
+			commands++
+		}
+	}
+	return wire, flushed, commands
+}
+
+// acknowledged reads the replies and counts what the server did not know any more.
+func acknowledged(batch *rediskit.Batch, flushed []*share) (late int64, err error) {
+	r, n := batch.Replies()
+	for _, s := range flushed {
+		late += int64(len(s.acking))
+	}
+	var errs []error
+	for range n {
+		if refused := r.Err(); refused != nil {
+			if !strings.Contains(refused.Error(), "NOGROUP") {
+				errs = append(errs, refused)
+			}
+			continue
+		}
+		late -= r.Int()
+	}
+	if r.Bad() {
+		errs = append(errs, rediskit.ErrReply)
+	}
+	return late, errors.Join(errs...)
+}
+
+// settle forgets what is acknowledged, or takes it back.
+func (m *competitor) settle(flushed []*share, done bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range flushed {
+		if !done {
+			s.acks = append(s.acking, s.acks...)
+			s.acking = nil
+			continue
+		}
+		for _, p := range s.acking {
+			delete(s.held, numberOf(entryID(p)))
+		}
+		clear(s.acking)
+		s.acking = s.acking[:0]
+	}
+}
+
+// appendAck adds an XACK.
+func appendAck(wire []byte, key, group string, ps []durable.Position) []byte {
+	wire = rediskit.AppendArray(wire, 3+len(ps))
+	wire = append(wire, "$4\r\nxack\r\n"...)
+	wire = rediskit.AppendWord(rediskit.AppendWord(wire, key), group)
+	for _, p := range ps {
+		wire = rediskit.AppendWord(wire, entryID(p))
+	}
+	return wire
+}

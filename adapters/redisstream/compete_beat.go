@@ -1,0 +1,111 @@
+package redisstream
+
+import (
+	"context"
+	"time"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+// maintain keeps entries in work from being claimed by others, until the membership ends.
+func (m *competitor) maintain() {
+	every := m.b.claimIdle() / 3
+	t := time.NewTicker(min(every, time.Second))
+	defer t.Stop()
+	var told, heard time.Duration // when the server was last told, and last heard it
+	for {
+		select {
+		case <-t.C:
+		case <-m.ctx.Done():
+			return
+		}
+		if !m.alive() { // the process stood still: others may have taken what it held
+			m.loseAll()
+		}
+		now := time.Since(m.epoch)
+		m.beat.Store(int64(now))
+		ctx, cancel := context.WithTimeout(m.ctx, every)
+		if now-told >= every-every/8 {
+			told = now
+			if m.beatOnce(ctx, now-heard >= m.b.claimIdle()) {
+				heard = now
+			}
+		}
+		m.retireDone(ctx)
+		cancel()
+	}
+}
+
+// loseAll ends every claim; the reader takes new ones and what is still this member's.
+func (m *competitor) loseAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.shares {
+		m.lose(s, durable.ErrFenced)
+	}
+	m.log.Warn("redisstream: the member stood still for longer than ClaimIdle, what it held may be another's")
+}
+
+// beatOnce touches what the member holds. doubtful: the server did not hear of it for longer than ClaimIdle, so that
+// claims of which another member has taken something are lost.
+func (m *competitor) beatOnce(ctx context.Context, doubtful bool) bool {
+	heard := true
+	for _, s := range m.working() {
+		err := keepScript.Run(ctx, m.b.control, []string{s.key}, m.group.Name, m.group.Member).Err()
+		if err == nil && doubtful {
+			err = m.doubt(ctx, s)
+		}
+		heard = heard && (err == nil || noGroup(err))
+	}
+	return heard
+}
+
+// working is the shares of which something is held.
+func (m *competitor) working() []*share {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []*share
+	for _, s := range m.shares {
+		if s.claim != nil && len(s.held) > 0 {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// doubt ends the claim of s where something that is held is not pending for this member any more.
+func (m *competitor) doubt(ctx context.Context, s *share) error {
+	missing := map[entryNumber]struct{}{}
+	m.mu.Lock()
+	for id := range s.held {
+		missing[id] = struct{}{}
+	}
+	for _, ps := range [][]durable.Position{s.acks, s.acking} {
+		for _, p := range ps {
+			delete(missing, numberOf(entryID(p)))
+		}
+	}
+	m.mu.Unlock()
+	for from := "-"; len(missing) > 0; {
+		page, err := m.pending(ctx, s, from)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		from = "(" + page[len(page)-1].ID
+		for _, p := range page {
+			delete(missing, numberOf(p.ID))
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id := range missing {
+		if _, held := s.held[id]; held { // and was not acknowledged meanwhile
+			m.lose(s, durable.ErrFenced)
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package redisstream
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// adopt reads a page of the entries that are pending for this member and that it does not hold, as after a restart
+// under the same name, or when the reply of a read was lost. Their delivery counts rise by one.
+func (m *competitor) adopt(s turn) error {
+	page, err := m.pending(m.ctx, s.share, s.adoptFrom)
+	if err != nil {
+		return err
+	}
+	if len(page) == 0 {
+		s.adopting = false
+		return nil
+	}
+	s.adoptFrom = "(" + page[len(page)-1].ID
+	args := []any{m.group.Name, m.group.Member}
+	counts := make(map[string]int, len(page))
+	m.mu.Lock()
+	for _, p := range page {
+		if _, held := s.held[numberOf(p.ID)]; !held {
+			args = append(args, p.ID)
+			counts[p.ID] = int(p.RetryCount) + 1
+		}
+	}
+	m.mu.Unlock()
+	if len(counts) == 0 {
+		return nil
+	}
+	reply, err := adoptScript.Run(m.ctx, m.b.control, []string{s.key}, args...).Result()
+	if err != nil {
+		return err
+	}
+	es, err := parseEntries(reply, 0)
+	if err != nil {
+		return err
+	}
+	for i := range es {
+		es[i].attempt = counts[es[i].id]
+	}
+	m.b.stats.lost.Add(int64(len(counts) - len(es)))
+	m.take(s, es)
+	return nil
+}
+
+// pending is a page of what is pending for this member.
+func (m *competitor) pending(ctx context.Context, s *share, from string) ([]redis.XPendingExt, error) {
+	return m.b.control.XPendingExt(ctx, &redis.XPendingExtArgs{
+		Stream: s.key, Group: m.group.Name, Start: from, End: "+", Count: readCount, Consumer: m.group.Member,
+	}).Result()
+}
+
+// claimIdle takes a page of each share over that other members left alone for Config.ClaimIdle, and tells whether
+// there may be more.
+func (m *competitor) claimIdle(shares []turn) (full bool, err error) {
+	idle := m.b.claimIdle().Milliseconds()
+	for _, s := range shares {
+		if s.claimFrom == "" {
+			s.claimFrom = "-"
+		}
+		reply, err := claimIdleScript.Run(m.ctx, m.b.control, []string{s.key},
+			m.group.Name, m.group.Member, idle, readCount, s.claimFrom).Slice()
+		if err != nil {
+			return false, err
+		}
+		last, n, err := m.claimed(s, reply)
+		if err != nil {
+			return false, fmt.Errorf("claim: %w", err)
+		}
+		s.claimFrom = "-"
+		if n == readCount {
+			s.claimFrom, full = "("+last, true
+		}
+	}
+	return full, nil
+}
+
+// claimed reads the reply of claimIdleScript.
+func (m *competitor) claimed(s turn, reply []any) (last string, looked int64, err error) {
+	if len(reply) != 5 {
+		return "", 0, fmt.Errorf("redisstream: a reply of %d elements to a claim", len(reply))
+	}
+	last, _ = reply[0].(string)
+	looked, _ = reply[1].(int64)
+	gone, _ := reply[2].(int64)
+	es, err := parseEntries(reply[3], 0)
+	if err != nil {
+		return "", 0, err
+	}
+	counts, _ := reply[4].([]any)
+	for i := range es {
+		n, _ := counts[min(i, len(counts)-1)].(int64)
+		es[i].attempt = int(n)
+	}
+	if gone > 0 {
+		m.b.stats.lost.Add(gone)
+		m.log.Warn("redisstream: pending entries were deleted before they were handled", "topic", s.topic, "entries", gone)
+	}
+	m.take(s, es)
+	return last, looked, nil
+}
+
+// take gives claimed entries to Fetch.
+func (m *competitor) take(s turn, es []entry) {
+	m.push(m.b.deliveries(s.place, s.claim, es))
+}

@@ -1,0 +1,98 @@
+package redisstream
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+// Fetch implements durable.Consumer. What is read ahead is as much as the last Fetch asked for.
+func (m *competitor) Fetch(ctx context.Context, most int) ([]durable.Delivery, error) {
+	m.asked.Store(int64(most))
+	for {
+		if err := m.ended(); err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if ds := m.next(most); len(ds) > 0 {
+			return ds, nil
+		}
+		select {
+		case batch := <-m.batches:
+			m.mu.Lock()
+			m.rest = batch
+			m.mu.Unlock()
+		case <-m.again:
+		case <-m.ctx.Done():
+		case <-ctx.Done():
+		}
+	}
+}
+
+// ended is why nothing more can be fetched.
+func (m *competitor) ended() error {
+	if m.ctx.Err() != nil {
+		return fmt.Errorf("redisstream: %w", durable.ErrClosed)
+	}
+	return nil
+}
+
+// next is at most most deliveries whose claims are held: released ones first.
+func (m *competitor) next(most int) []durable.Delivery {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	from := &m.rest
+	if len(m.back) > 0 {
+		from = &m.back
+	}
+	n := min(max(most, 1), len(*from))
+	ds := (*from)[:n:n]
+	*from = (*from)[n:]
+	if len(*from) == 0 {
+		*from = nil
+	}
+	lost := func(d durable.Delivery) bool { return m.byClaim[d.Claim] == nil }
+	if slices.ContainsFunc(ds, lost) {
+		ds = slices.DeleteFunc(ds, lost)
+	}
+	return ds
+}
+
+// Release implements durable.Consumer.
+func (m *competitor) Release(ds ...durable.Delivery) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := len(m.back)
+	for _, d := range ds {
+		s := m.byClaim[d.Claim]
+		switch {
+		case s == nil:
+		case s.leaving:
+			delete(s.held, numberOf(entryID(d.Position))) // handed over when the rest is done
+		default:
+			m.back = append(m.back, d)
+		}
+	}
+	if len(m.back) == before {
+		return
+	}
+	slices.SortStableFunc(m.back, func(a, b durable.Delivery) int {
+		if a.Claim != b.Claim {
+			return strings.Compare(claimName(a.Claim), claimName(b.Claim))
+		}
+		return compareIDs(entryID(a.Position), entryID(b.Position))
+	})
+	poke(m.again)
+}
+
+func claimName(c *durable.Claim) string { return fmt.Sprintf("%s/%06d", c.Topic(), c.Partition()) }
+
+// entryID is the id of the entry at p.
+func entryID(p durable.Position) string {
+	return string(p[strings.LastIndexByte(string(p), ':')+1:])
+}

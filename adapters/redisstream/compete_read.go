@@ -1,0 +1,228 @@
+package redisstream
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
+	"github.com/dualstream/dualstream/durable"
+)
+
+// turn is a share with the claim under which it is read now.
+type turn struct {
+	*share
+	claim *durable.Claim
+}
+
+// read is the reader's loop: it survives every fault of the connection and the loss of the group's state.
+func (m *competitor) read() {
+	defer m.session.Close()
+	wait, faults, vanished := faultFirst, 0, false
+	var nextClaim time.Time
+	for m.ctx.Err() == nil {
+		err := m.readOnce(&nextClaim)
+		if err == nil {
+			if faults > 0 || vanished {
+				m.log.Info("redisstream: reading again", "failures", faults)
+			}
+			wait, faults, vanished = faultFirst, 0, false
+			continue
+		}
+		if m.ctx.Err() != nil {
+			return
+		}
+		m.readopt()
+		if noGroup(err) {
+			if !vanished {
+				m.log.Warn("redisstream: the group vanished and is made again at the oldest entry", "error", err)
+			}
+			vanished = true
+			if err = m.remake(); err == nil {
+				continue
+			}
+		}
+		if faults++; faults == 1 {
+			m.log.Warn("redisstream: reading failed, trying again", "error", err)
+		}
+		if !m.pause(wait) {
+			return
+		}
+		wait = min(2*wait, faultMost)
+	}
+}
+
+// readopt has the pending entries looked at again: the reply of a failed read may be lost.
+func (m *competitor) readopt() {
+	for _, s := range m.holdings() {
+		s.adopting, s.adoptFrom = true, "-"
+	}
+}
+
+// remake makes the groups that vanished, and the shapes of their topics.
+func (m *competitor) remake() error {
+	for _, s := range m.holdings() {
+		if s.of > 1 && s.partition == 0 {
+			if err := m.b.CreateTopic(m.ctx, durable.TopicSpec{Name: s.topic, Partitions: s.of}); err != nil {
+				return err
+			}
+		}
+		if err := m.b.enroll(m.ctx, m.group, s.place, durable.Oldest()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdings is the shares that are read. One whose claim was lost has a new one.
+func (m *competitor) holdings() []turn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]turn, 0, len(m.shares))
+	for _, s := range m.shares {
+		if s.leaving {
+			continue
+		}
+		if s.claim != nil && s.claim.Lost() {
+			m.lose(s, durable.ErrFenced)
+		}
+		if s.claim == nil && m.alive() {
+			m.hold(s)
+		}
+		if s.claim != nil {
+			out = append(out, turn{s, s.claim})
+		}
+	}
+	return out
+}
+
+// readOnce looks for a page of what is pending and reads what is new, so that neither waits for all of the other.
+func (m *competitor) readOnce(nextClaim *time.Time) error {
+	shares := m.holdings()
+	if len(shares) == 0 {
+		m.pause(readBlock)
+		return nil
+	}
+	more := false
+	for _, s := range shares {
+		if !s.adopting {
+			continue
+		}
+		if err := m.adopt(s); err != nil {
+			return err
+		}
+		more = more || s.adopting
+	}
+	if now := time.Now(); !now.Before(*nextClaim) {
+		full, err := m.claimIdle(shares)
+		if err != nil {
+			return err
+		}
+		if more = more || full; !full {
+			*nextClaim = now.Add(min(m.b.claimIdle()/4, time.Second))
+		}
+	}
+	return m.readNew(shares, more)
+}
+
+// readNew reads from all shares, and waits for new entries unless there is more to do.
+func (m *competitor) readNew(shares []turn, more bool) error {
+	count := min(max(int(m.asked.Load()), 1), readCount)
+	words := []string{"xreadgroup", "group", m.group.Name, m.group.Member, "count", strconv.Itoa(count)}
+	if !more {
+		words = append(words, "block", strconv.FormatInt(readBlock.Milliseconds(), 10))
+	}
+	if m.b.cfg.NoAck {
+		words = append(words, "noack")
+	}
+	words = append(words, "streams")
+	for _, s := range shares {
+		words = append(words, s.key)
+	}
+	for range shares {
+		words = append(words, ">")
+	}
+	raw, err := m.session.Do(m.ctx, rediskit.AppendCommand(nil, words...), m.b.cfg.CommandTimeout()+readBlock)
+	if err != nil {
+		return err
+	}
+	r := rediskit.NewReply(raw)
+	for range r.Len() {
+		if r.Len() != 2 {
+			r.Fail()
+		}
+		key := r.Text()
+		ds := m.entriesOf(&r, shares, key)
+		if r.Bad() {
+			break
+		}
+		m.push(ds)
+	}
+	if r.Bad() {
+		return rediskit.ErrReply
+	}
+	return nil
+}
+
+// entriesOf reads the entries of one stream.
+func (m *competitor) entriesOf(r *rediskit.Reply, shares []turn, key string) []durable.Delivery {
+	n := r.Len()
+	for _, s := range shares {
+		if s.key != key {
+			continue
+		}
+		ds := make([]durable.Delivery, 0, n)
+		for range n {
+			e := m.b.rawEntry(r)
+			if r.Bad() {
+				return nil
+			}
+			if e.id != "" {
+				ds = append(ds, m.b.delivery(s.place, s.claim, e))
+			}
+		}
+		return ds
+	}
+	r.Fail()
+	return nil
+}
+
+// push gives deliveries of one share to Fetch, unless the claim changed meanwhile: they are pending then and read
+// again.
+func (m *competitor) push(ds []durable.Delivery) {
+	if len(ds) == 0 || !m.note(ds) {
+		return
+	}
+	select {
+	case m.batches <- ds:
+	case <-m.ctx.Done():
+		m.mu.Lock()
+		m.rest = append(m.rest, ds...) // never started
+		m.mu.Unlock()
+	}
+}
+
+// note holds deliveries that were read.
+func (m *competitor) note(ds []durable.Delivery) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.byClaim[ds[0].Claim]
+	if s == nil {
+		return false
+	}
+	if m.b.cfg.NoAck {
+		return true
+	}
+	for i := range ds {
+		s.held[numberOf(entryID(ds[i].Position))] = struct{}{}
+	}
+	return true
+}
+
+// noGroup tells the server's refusals for a group or a stream that does not exist.
+func noGroup(err error) bool {
+	var refused rediskit.ServerError
+	text := err.Error()
+	return strings.Contains(text, "NOGROUP") || errors.As(err, &refused) && strings.HasPrefix(text, "UNBLOCKED")
+}
