@@ -49,7 +49,7 @@ func churn(e *env) {
 		}
 	}
 	members.Wait()
-	if err := h.Check(Promise{Once: true, Ordered: true, Exclusive: true}).Err(); err != nil {
+	if err := h.Check(Promise{Once: true, Ordered: true, Serial: true}).Err(); err != nil {
 		e.Error(err)
 	}
 }
