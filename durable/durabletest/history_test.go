@@ -75,15 +75,18 @@ func TestHistoryJudgesWhatWasPromised(t *testing.T) {
 		},
 		"a zombie starts": {
 			appended + "die A;start B k 1;start A k 1;finish A 1;finish B 1;start B k 2;finish B 2;start B j 3;finish B 3",
-			Promise{Exclusive: true}, "two members",
+			Promise{Exclusive: true},
+			"two members",
 		},
 		"a redelivered later one before an earlier one": {
 			appended + "start A k 2;die A;start B k 1;finish B 1;start B k 2;finish B 2;start B j 3;finish B 3",
-			Promise{Ordered: true}, "out of order",
+			Promise{Ordered: true},
+			"out of order",
 		},
 		"redelivered in order after later ones": {
 			appended + "start A k 1;finish A 1;start A k 2;finish A 2;start A j 3;finish A 3;die A;start B k 1;finish B 1;start B k 2;finish B 2",
-			Promise{Ordered: true, Exclusive: true, Serial: true, Window: 3}, "",
+			Promise{Ordered: true, Exclusive: true, Serial: true, Window: 3},
+			"",
 		},
 		"keys do not order each other": {
 			appended + "start A j 3;finish A 3;start A k 1;finish A 1;start A k 2;finish A 2", all, "",
