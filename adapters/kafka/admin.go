@@ -94,10 +94,7 @@ func (b *Backend) visible(ctx context.Context, topic string) (int, error) {
 
 // DeleteTopic implements durable.Administrator.
 func (b *Backend) DeleteTopic(ctx context.Context, topic string) error {
-	err := b.ask(ctx, func() error {
-		defer b.topics.Delete(topic)
-		return b.admin.DeleteTopic(topic)
-	})
+	err := b.ask(ctx, func() error { return b.admin.DeleteTopic(topic) })
 	if err != nil {
 		return fmt.Errorf("kafka: delete topic %q: %w", topic, translateStart(err))
 	}

@@ -6,19 +6,23 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 
 	"github.com/dualstream/dualstream/durable"
 )
 
+// closeGrace is how long Close waits, beyond its context, for what ends because its connection was cut.
+const closeGrace = time.Second
+
 // Backend is the durable stream on Kafka. Its methods are safe for concurrent use.
 type Backend struct {
 	cfg    Config
 	client sarama.Client // for metadata and administration
 	admin  sarama.ClusterAdmin
-	single *producer // for calls with one message
-	batch  *producer // for calls with several
+	writer *writer
+	timers sync.Pool // of *time.Timer, for appends
 
 	life      context.Context // ends when Close gives up waiting
 	end       context.CancelCauseFunc
@@ -30,7 +34,6 @@ type Backend struct {
 	closed    bool
 	calls     sync.WaitGroup // calls that use the producers or the client; they all select on life
 	consumers map[*consumer]struct{}
-	topics    sync.Map // names known to exist, string to struct{}
 	closing   sync.Once
 	finished  chan struct{} // closed when Close has done its work
 	closeErr  error         // read after finished
@@ -49,13 +52,14 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 		return nil, fmt.Errorf("kafka: open: %w", err)
 	}
 	cfg = cfg.filled()
-	ctx, cancel := context.WithTimeout(ctx, cfg.OpenTimeout)
+	cfg.dialer = newDialer()
+	ctx, cancel := context.WithTimeoutCause(ctx, cfg.OpenTimeout, fmt.Errorf("no answer within open_timeout, %v", cfg.OpenTimeout))
 	defer cancel()
 	type opened struct {
 		b   *Backend
 		err error
 	}
-	done := make(chan opened, 1) // the opener never waits for a caller that left
+	done := make(chan opened) // received from in any case
 	go func() {
 		b, err := open(cfg)
 		done <- opened{b, err}
@@ -64,11 +68,10 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	case o := <-done:
 		return o.b, o.err
 	case <-ctx.Done():
-		go func() { // sarama's dialling takes no context
-			if o := <-done; o.b != nil {
-				_ = o.b.Close(context.Background())
-			}
-		}()
+		cfg.dialer.cut(context.Cause(ctx)) // sarama takes no context; without connections it gives up at once
+		if o := <-done; o.b != nil {
+			_ = o.b.Close(ctx)
+		}
 		return nil, unreachable(cfg, context.Cause(ctx))
 	}
 }
@@ -89,11 +92,8 @@ func open(cfg Config) (*Backend, error) {
 	if b.admin, err = sarama.NewClusterAdminFromClient(b.client); err != nil {
 		return nil, errors.Join(unreachable(cfg, err), b.client.Close())
 	}
-	if b.single, err = newProducer(cfg, immediate); err != nil {
+	if b.writer, err = newWriter(cfg); err != nil {
 		return nil, errors.Join(unreachable(cfg, err), b.client.Close())
-	}
-	if b.batch, err = newProducer(cfg, batched); err != nil {
-		return nil, errors.Join(unreachable(cfg, err), b.single.close(context.Background()), b.client.Close())
 	}
 	return b, nil
 }
@@ -118,8 +118,7 @@ func (b *Backend) enter(wg *sync.WaitGroup) error {
 }
 
 // Close implements durable.Backend. It waits for loops over Replay, so in the body of one it returns at the end of ctx.
-// Against a broker that does not answer, connections may stay open after ctx until their read timeout, which is
-// Config.AppendTimeout and a second.
+// Then it cuts all connections, so that nothing outlives it for a broker that does not answer.
 func (b *Backend) Close(ctx context.Context) error {
 	b.closing.Do(func() {
 		b.mu.Lock()
@@ -151,11 +150,17 @@ func (b *Backend) shut(ctx context.Context, open []*consumer) error {
 		errs = append(errs, fmt.Errorf("kafka: close: calls were in flight: %w", ctx.Err()))
 	}
 	b.end(durable.ErrClosed)
-	b.calls.Wait() // the producers may close only now; every such call selects on b.life
-	errs = append(errs, b.single.close(ctx), b.batch.close(ctx))
-	errs = append(errs, within(ctx, b.client.Close))
+	b.calls.Wait() // the writer may close only now; every such call selects on b.life
+	errs = append(errs, b.writer.close(ctx))
 	if !waitFor(ctx, &b.wg) {
 		errs = append(errs, fmt.Errorf("kafka: close: not everything has ended: %w", ctx.Err()))
+	}
+	b.cfg.dialer.cut(durable.ErrClosed)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
+	defer cancel()
+	errs = append(errs, within(grace, b.writer.client.Close), within(grace, b.client.Close))
+	if !waitFor(grace, &b.writer.wg) {
+		errs = append(errs, fmt.Errorf("kafka: close: the producer has not ended: %w", grace.Err()))
 	}
 	return errors.Join(errs...)
 }

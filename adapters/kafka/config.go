@@ -70,11 +70,14 @@ type Config struct {
 	// watermill-kafka's DefaultMarshaler.
 	Marshaler kafka.MarshalerUnmarshaler
 
-	// Sarama may change the client's configuration, last of all. What the package relies on (acknowledgements,
-	// returned results, isolation) must stay.
+	// Sarama may change the configuration of every client, last of all. What the package relies on (acknowledgements,
+	// idempotence, isolation) must stay. Of the section Producer only Compression, CompressionLevel, MaxMessageBytes
+	// and Timeout mean something: appending has its own way of forming batches, placing and repeating.
 	Sarama func(*sarama.Config)
 
 	Logger *slog.Logger // defaults to slog.Default()
+
+	dialer *dialer // of a backend; its clients share it
 }
 
 func (c Config) filled() Config {

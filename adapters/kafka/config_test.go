@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/IBM/sarama"
-
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -26,29 +24,32 @@ func TestKeysArePlacedAsTheJavaClientDoes(t *testing.T) {
 			if got := durable.Partition(key, int(n)); got != int(want) {
 				t.Errorf("durable.Partition(%q, %d): got %d, want %d", key, n, got, want)
 			}
-			p := newPartitioner("t")
-			got, err := p.Partition(&sarama.ProducerMessage{Key: sarama.StringEncoder(key)}, n)
-			if err != nil || got != want {
-				t.Errorf("%q of %d: got %d, %v, want %d", key, n, got, err, want)
+			if got := partitionOf([]byte(key), int(n)); got != want {
+				t.Errorf("%q of %d: got %d, want %d", key, n, got, want)
 			}
 		}
 	}
 }
 
 func TestRecordsWithoutAKeyStayForAWhileAndThenMoveOn(t *testing.T) {
-	p := newPartitioner("t")
+	var p sticky
 	seen := map[int32]int{}
+	up := func(int) bool { return false }
 	for range 4 * stickiness {
-		at, err := p.Partition(&sarama.ProducerMessage{}, 4)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen[at]++
+		seen[p.next(4, up)]++
 	}
 	for at := range int32(4) {
 		if seen[at] != stickiness {
 			t.Errorf("partition %d: got %d records, want %d", at, seen[at], stickiness)
 		}
+	}
+	for range 4 * stickiness {
+		if at := p.next(4, func(at int) bool { return at != 2 }); at != 2 {
+			t.Fatalf("got partition %d, which is down", at)
+		}
+	}
+	if at := p.next(1, func(int) bool { return true }); at != 0 {
+		t.Errorf("with everything down: got %d", at)
 	}
 }
 

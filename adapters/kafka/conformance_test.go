@@ -4,8 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/IBM/sarama"
-
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/durable/durabletest"
 	"github.com/dualstream/dualstream/internal/testenv"
@@ -42,5 +40,3 @@ func TestConformance(t *testing.T) {
 		},
 	})
 }
-
-var _ sarama.DynamicConsistencyPartitioner = (*partitioner)(nil)

@@ -14,13 +14,12 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-func headers(m *sarama.ProducerMessage) (out map[string]string, consumed []*sarama.RecordHeader) {
-	out = map[string]string{}
-	for i := range m.Headers {
-		out[string(m.Headers[i].Key)] = string(m.Headers[i].Value)
-		consumed = append(consumed, &m.Headers[i])
+func headers(hs []*sarama.RecordHeader) map[string]string {
+	out := map[string]string{}
+	for _, h := range hs {
+		out[string(h.Key)] = string(h.Value)
 	}
-	return out, consumed
+	return out
 }
 
 func TestTheFormatIsTheOriginals(t *testing.T) {
@@ -38,22 +37,23 @@ func TestTheFormatIsTheOriginals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got sarama.ProducerMessage
-		arenaOf(msg).record("t", msg, &got)
-		gotHeaders, consumed := headers(&got)
-		wantHeaders, _ := headers(want)
+		var got sarama.Record
+		arenaOf(msg).record(msg, &got)
+		var wanted []*sarama.RecordHeader
+		for i := range want.Headers {
+			wanted = append(wanted, &want.Headers[i])
+		}
+		gotHeaders, wantHeaders := headers(got.Headers), headers(wanted)
 		if !maps.Equal(gotHeaders, wantHeaders) || len(got.Headers) != len(want.Headers) || string(got.Headers[0].Key) != durable.MetaUUID {
 			t.Errorf("headers: got %v, want %v", gotHeaders, wantHeaders)
 		}
-		gotValue, _ := got.Value.Encode()
-		wantValue, _ := want.Value.Encode()
-		if string(gotValue) != string(wantValue) {
-			t.Errorf("value: got %q, want %q", gotValue, wantValue)
+		if wantValue, _ := want.Value.Encode(); string(got.Value) != string(wantValue) {
+			t.Errorf("value: got %q, want %q", got.Value, wantValue)
 		}
-		if key, _ := want.Key.Encode(); got.Key != nil && string(got.Key.(sarama.ByteEncoder)) != string(key) {
+		if key, _ := want.Key.Encode(); got.Key != nil && string(got.Key) != string(key) {
 			t.Errorf("key: got %v, want %q", got.Key, key)
 		}
-		rec := &sarama.ConsumerMessage{Headers: consumed, Value: gotValue}
+		rec := &sarama.ConsumerMessage{Headers: got.Headers, Value: got.Value}
 		back, err := original.Unmarshal(rec)
 		ours := unmarshal(&sarama.Record{Headers: rec.Headers, Value: rec.Value})
 		if err != nil || !ours.Equals(back) || !back.Equals(msg) {
@@ -126,7 +126,7 @@ func TestWhatTheMarshalerRefusesIsDeliveredWithItsBytes(t *testing.T) {
 func TestReplayEndsBehindATransactionalTail(t *testing.T) {
 	b := opened(t)
 	topic := newTopic(t, b, 1)
-	conf := Config{}.filled().producer(immediate)
+	conf := Config{}.filled().producer()
 	conf.Producer.Transaction.ID = topic
 	p, err := sarama.NewSyncProducer(testenv.Kafka(t), conf)
 	if err != nil {
@@ -156,5 +156,5 @@ func TestReplayEndsBehindATransactionalTail(t *testing.T) {
 
 func arenaOf(msgs ...*message.Message) *arena {
 	a, _, _ := newArena(msgs)
-	return a
+	return &a
 }

@@ -4,44 +4,44 @@ import (
 	"math/rand/v2"
 	"unsafe"
 
-	"github.com/IBM/sarama"
-
 	"github.com/dualstream/dualstream/durable"
 )
 
 // stickiness is how many records without a key go to one partition before the next partition is chosen.
 const stickiness = 100
 
-// partitioner places records with a key as durable.Partition does. sarama calls it from one goroutine per topic.
-type partitioner struct {
-	current int32
+// sticky chooses partitions for records without a key. The zero value starts anywhere.
+type sticky struct {
+	started bool
+	current int
 	left    int
 }
 
-var _ sarama.DynamicConsistencyPartitioner = (*partitioner)(nil)
-
-func newPartitioner(string) sarama.Partitioner { return &partitioner{current: rand.Int32()} }
-
-// Partition implements sarama.Partitioner.
-func (p *partitioner) Partition(msg *sarama.ProducerMessage, n int32) (int32, error) {
-	if msg.Key != nil {
-		key, err := msg.Key.Encode()
-		if err != nil {
-			return 0, err
-		}
-		return int32(durable.Partition(unsafe.String(unsafe.SliceData(key), len(key)), int(n))), nil
+// next is one of n partitions, of which it avoids those that are down as long as others are not.
+func (s *sticky) next(n int, down func(int) bool) int32 {
+	if s.left == 0 || s.current >= n || down(s.current) {
+		s.turn(n, down)
 	}
-	if p.left == 0 {
-		p.current, p.left = (p.current+1)&0x7fffffff, stickiness
-	}
-	p.left--
-	return p.current % n, nil
+	s.left--
+	return int32(s.current)
 }
 
-// RequiresConsistency implements sarama.Partitioner.
-func (p *partitioner) RequiresConsistency() bool { return true }
+func (s *sticky) turn(n int, down func(int) bool) {
+	start := s.current + 1
+	if !s.started {
+		s.started, start = true, rand.IntN(n)
+	}
+	s.left = stickiness
+	for i := range n {
+		s.current = (start + i) % n
+		if !down(s.current) {
+			return
+		}
+	}
+	s.current = start % n
+}
 
-// MessageRequiresConsistency implements sarama.DynamicConsistencyPartitioner.
-func (p *partitioner) MessageRequiresConsistency(msg *sarama.ProducerMessage) bool {
-	return msg.Key != nil
+// partitionOf places a key as the Java client does.
+func partitionOf(key []byte, n int) int32 {
+	return int32(durable.Partition(unsafe.String(unsafe.SliceData(key), len(key)), n))
 }

@@ -9,7 +9,8 @@ import (
 
 // position is the Position of a record.
 func position(partition int32, offset int64) durable.Position {
-	return durable.Position(appendPosition(make([]byte, 0, 24), partition, offset))
+	var buf [32]byte
+	return durable.Position(appendPosition(buf[:0], partition, offset))
 }
 
 func appendPosition(buf []byte, partition int32, offset int64) []byte {

@@ -8,9 +8,8 @@ import (
 
 const (
 	retryBackoff  = 100 * time.Millisecond
-	batchMessages = 100              // a batch leaves at once when it has so many
-	batchWait     = time.Millisecond // or when it has waited so long
-	channelBuffer = 256              // between the stages of sarama, its own default
+	finderTimeout = 3 * time.Second
+	channelBuffer = 256 // between the stages of sarama, its own default
 	metadataRetry = 3
 )
 
@@ -38,8 +37,8 @@ func (c Config) base() *sarama.Config {
 	return s
 }
 
-// producer is the configuration of an appending client; flush tunes when a batch leaves.
-func (c Config) producer(flush func(*sarama.Config)) *sarama.Config {
+// producer is the configuration of the connections that records are sent on.
+func (c Config) producer() *sarama.Config {
 	s := c.base()
 	s.Net.MaxOpenRequests = 1 // sarama's condition for idempotence
 	s.Producer.Idempotent = true
@@ -47,19 +46,18 @@ func (c Config) producer(flush func(*sarama.Config)) *sarama.Config {
 	s.Producer.Return.Successes, s.Producer.Return.Errors = true, true
 	s.Producer.Timeout = c.AppendTimeout
 	s.Producer.MaxMessageBytes = c.MaxMessageBytes
-	s.Producer.Retry.Backoff = retryBackoff
-	s.Producer.Retry.Max = max(3, int(c.AppendTimeout/retryBackoff))
-	s.Producer.Partitioner = newPartitioner
-	flush(s)
 	c.hook(s)
 	return s
 }
 
-func immediate(*sarama.Config) {}
-
-func batched(s *sarama.Config) {
-	s.Producer.Flush.Messages = batchMessages
-	s.Producer.Flush.Frequency = batchWait
+// finder is the configuration of the client that finds topics and leaders for appends. It gives up on a broker that
+// does not answer soon enough for another to be asked. Topics may come into being by being asked for, where the
+// brokers allow that.
+func (c Config) finder() *sarama.Config {
+	s := c.base()
+	s.Net.ReadTimeout = min(s.Net.ReadTimeout, finderTimeout)
+	c.hook(s)
+	return s
 }
 
 // reader is the configuration of clients that read without a group, and administer.
@@ -75,5 +73,8 @@ func (c Config) reader() *sarama.Config {
 func (c Config) hook(s *sarama.Config) {
 	if c.Sarama != nil {
 		c.Sarama(s)
+	}
+	if c.dialer != nil {
+		c.dialer.use(s)
 	}
 }

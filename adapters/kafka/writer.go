@@ -1,0 +1,172 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// writer is the appending side: an idempotent producer on sarama's connections and wire format. It exists because
+// sarama's own producer hands every record through nine goroutines; here a call goes as a whole into the queues of
+// its partitions, and one goroutine per leader sends what has gathered.
+type writer struct {
+	conf   *sarama.Config // of the senders' connections
+	client sarama.Client  // knows topics and leaders; on connections of its own
+	wg     sync.WaitGroup // senders, and searches for leaders
+	stop   chan struct{}  // closed by close
+
+	mu      sync.Mutex // no other lock is taken under it
+	topics  map[string]*topic
+	senders map[int32]*sender
+
+	producer int64
+	epoch    int16
+}
+
+func newWriter(cfg Config) (*writer, error) {
+	client, err := sarama.NewClient(cfg.Brokers, cfg.finder())
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{
+		conf: cfg.producer(), client: client, stop: make(chan struct{}),
+		topics: map[string]*topic{}, senders: map[int32]*sender{},
+	}
+	if w.producer, w.epoch, err = w.newID(); err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	return w, nil
+}
+
+// newID asks for a producer id, which nobody else has, and its epoch.
+func (w *writer) newID() (int64, int16, error) {
+	for attempt := 0; ; attempt++ {
+		res, err := w.client.InitProducerID()
+		if err == nil && !errors.Is(res.Err, sarama.ErrNoError) {
+			err = res.Err
+		}
+		if err == nil {
+			return res.ProducerID, res.ProducerEpoch, nil
+		}
+		var code sarama.KError
+		if attempt == metadataRetry || errors.As(err, &code) && isRejection(code) || !w.pause(retryBackoff) {
+			return 0, 0, fmt.Errorf("ask for a producer id: %w", err)
+		}
+	}
+}
+
+// pause waits for d and reports false when the writer stops.
+func (w *writer) pause(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-w.stop:
+		return false
+	}
+}
+
+// find looks topic up, which may take as long as the network does.
+func (w *writer) find(name string) error {
+	ids, err := w.client.Partitions(name)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.topics[name]
+	if t == nil {
+		t = &topic{name: name}
+		w.topics[name] = t
+	}
+	w.size(t, len(ids))
+	return nil
+}
+
+// size gives t lanes for n partitions. The caller holds mu.
+func (w *writer) size(t *topic, n int) {
+	t.n, t.asked = n, time.Now()
+	for p := len(t.lanes); p < n; p++ {
+		t.lanes = append(t.lanes, &lane{topic: t, partition: int32(p), producer: w.producer, epoch: w.epoch})
+	}
+}
+
+// queue places the records of c and queues them. It reports false, with nothing queued, where the topic has to be
+// found first.
+func (w *writer) queue(name string, c *call) bool {
+	w.mu.Lock()
+	t := w.topics[name]
+	if t == nil || t.n == 0 {
+		w.mu.Unlock()
+		return false
+	}
+	for i := range c.records {
+		if key := c.records[i].Key; key != nil {
+			c.slots[i].partition = partitionOf(key, t.n)
+			continue
+		}
+		c.slots[i].partition = t.sticky.next(t.n, t.down)
+	}
+	c.place(t.n)
+	var few [4]*sender
+	rouse := few[:0]
+	for i := range c.pieces {
+		l := t.lanes[c.pieces[i].partition]
+		l.push(&c.pieces[i])
+		if w.join(l) {
+			rouse = append(rouse, l.sender)
+		}
+	}
+	if c.at.Sub(t.asked) > metadataAge {
+		t.stale, t.asked = true, c.at
+		w.search(t)
+	}
+	w.mu.Unlock()
+	for _, s := range rouse {
+		s.rouse()
+	}
+	return true
+}
+
+// join brings l, in which something has been queued, to its sender and reports whether that has to be woken. The caller
+// holds mu.
+func (w *writer) join(l *lane) bool {
+	asleep := l.state == idle
+	switch {
+	case asleep && (l.sender == nil || l.producer < 0):
+		w.lose(l)
+		return false
+	case asleep:
+		l.state = waiting
+		l.sender.ready = append(l.sender.ready, l)
+	}
+	return l.sender != nil && l.sender.arrive(asleep)
+}
+
+// down tells whether partition p is without a leader that answers.
+func (t *topic) down(p int) bool { return t.lanes[p].attempts > 0 }
+
+// withdraw takes what was not sent of c from the queues and returns what became of its records.
+func (w *writer) withdraw(name string, c *call) []slot {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.gone = true
+	t := w.topics[name]
+	for i := range c.pieces {
+		t.lanes[c.pieces[i].partition].remove(c)
+	}
+	return append([]slot(nil), c.slots...)
+}
+
+// close lets what is under way finish until ctx is done. All callers have left. What has not ended then ends when the
+// connections are cut.
+func (w *writer) close(ctx context.Context) error {
+	close(w.stop)
+	if !waitFor(ctx, &w.wg) {
+		return fmt.Errorf("kafka: close: appends were not acknowledged: %w", context.Cause(ctx))
+	}
+	return nil
+}
