@@ -20,7 +20,7 @@ type Monitor struct {
 type ProcessStats struct {
 	// Topics are the counters by topic.
 	Topics map[string]TopicStats
-	// Stalls are the deliveries that keep a full window from moving now, at most one for each call of Process.
+	// Stalls are the deliveries that keep a full window from moving now: the oldest one of each call of Process.
 	Stalls []Stall
 }
 
@@ -42,17 +42,18 @@ type TopicStats struct {
 
 	Succeeded uint64 // attempts that returned nil
 	Failed    uint64 // attempts that returned an error or panicked, Release and Stop aside
-	Stalls    uint64 // times that a delivery kept a full window from moving
+	Stalls    uint64 // times that a delivery kept a full window from moving for StallAfter
 }
 
-// Stall names the delivery that keeps a full window from moving, so that nothing is fetched.
+// Stall names the oldest delivery of a window that is full, or nearly, after it was held for StallAfter: because of it
+// little or nothing is fetched.
 type Stall struct {
 	Topic     string
 	Partition int
 	Position  Position
 	Key       string
 	Attempt   int
-	Since     time.Time // when nothing was fetched any more
+	Since     time.Time // when it was fetched
 	Held      int       // deliveries held by the whole window
 	HeldBytes int       // their bytes
 }

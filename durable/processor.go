@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 )
@@ -14,7 +15,7 @@ import (
 //
 // Order. Deliveries with one key run one after the other, in fetch order; different keys side by side, up to
 // Concurrency. Deliveries without a key have no order among themselves. A slow key stalls itself alone until
-// MaxInFlight is reached.
+// MaxInFlight is reached; when it then holds the window for StallAfter, a log line and [Monitor] name it.
 //
 // Results. A nil error of h acknowledges the delivery (in batches, as the backend's Capabilities.Ack says). One with a
 // verb does what its constructor says: [Park], [Release], [Stop]. Any other is a retry: after the delay of [RetryAfter],
@@ -96,34 +97,37 @@ type run struct {
 	ackErr  error         // of the last flush; read after loops
 	retryAt chan struct{} // 1: the earliest retry changed
 	room    chan struct{} // 1: something was let go
+	look    *time.Timer   // the fetcher's, for a window that stays full
 	drained chan struct{} // closed when stopping and nothing runs
 	ended   chan struct{} // closed when claims need no watching any more
 
-	mu         sync.Mutex // the only lock; never held over I/O or a callback
-	idle       sync.Cond  // workers without work
-	idlers     int
-	started    int  // workers
-	running    int  // handlers
-	waking     bool // a worker was woken or started and has not taken anything yet
-	stopping   bool
-	quit       bool // workers end
-	flush      bool // acknowledge what there is
-	wantRoom   bool // the fetcher waits
-	ready      taskQueue
-	spare      []*lane
-	claims     map[*Claim]*claimed
-	held       int
-	heldBytes  int
-	retries    retryHeap
-	waiting    int // tasks in state taskWaiting
-	parked     int // tasks in state taskParked
-	topics     map[string]*TopicStats
-	stalled    *Stall // not nil while the window is full and does not move
-	stopErr    error  // what Stop was given first
-	acks       ackBatch
-	dirty      []*claimed // AckThrough: claims with through set
-	spareAcks  ackBatch   // empty, for its memory
-	noDrainers bool       // drained is closed
+	mu          sync.Mutex // the only lock; never held over I/O or a callback
+	idle        sync.Cond  // workers without work
+	idlers      int
+	started     int  // workers
+	running     int  // handlers
+	waking      bool // a worker was woken or started and has not taken anything yet
+	stopping    bool
+	quit        bool // workers end
+	flush       bool // acknowledge what there is
+	wantRoom    bool // the fetcher waits
+	ready       taskQueue
+	spare       []*lane
+	claims      map[*Claim]*claimed
+	held        int
+	heldBytes   int
+	retries     retryHeap
+	waiting     int // tasks in state taskWaiting
+	parked      int // tasks in state taskParked
+	topics      map[string]*TopicStats
+	stalled     *Stall // not nil while the window is full and does not move
+	stalledTask *task  // the one that it names
+	nextLook    time.Time
+	stopErr     error // what Stop was given first
+	acks        ackBatch
+	dirty       []*claimed // AckThrough: claims with through set
+	spareAcks   ackBatch   // empty, for its memory
+	noDrainers  bool       // drained is closed
 }
 
 func newRun(ctx context.Context, mode AckMode, c Consumer, h message.NoPublishHandlerFunc, o ProcessOptions) *run {

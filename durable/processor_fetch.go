@@ -13,6 +13,8 @@ const (
 
 // fetchLoop fetches until fetching ends, which is no error of its own, or until the consumer does.
 func (r *run) fetchLoop() error {
+	r.look = time.NewTimer(r.lookEvery())
+	defer r.look.Stop()
 	faults, average := 0, 0
 	for {
 		n, err := r.awaitRoom(average)
@@ -57,12 +59,16 @@ func (r *run) awaitRoom(average int) (int, error) {
 			n = min(n, left/average+1)
 		}
 		r.wantRoom = n <= 0
+		began, over := r.observeStall()
 		r.mu.Unlock()
+		r.tellStall(began, over)
 		if n > 0 {
 			return n, r.fetching.Err()
 		}
+		r.look.Reset(r.lookEvery())
 		select {
 		case <-r.room:
+		case <-r.look.C:
 		case <-r.fetching.Done():
 			return 0, r.fetching.Err()
 		}
@@ -79,6 +85,7 @@ func (r *run) roomChanged() {
 // enqueue takes a fetched batch in and returns the average size of its messages.
 func (r *run) enqueue(ds []Delivery) int {
 	tasks, total := r.tasks(ds)
+	now := time.Now()
 	r.mu.Lock()
 	var c *claimed
 	var late []*claimed // claims that are draining already
@@ -90,7 +97,7 @@ func (r *run) enqueue(ds []Delivery) int {
 			}
 		}
 		t := tasks[i]
-		t.claim = c
+		t.claim, t.since = c, now
 		t.first = deliveryContext{Context: c.ctx, run: r, delivery: t.d, attempt: max(1, ds[i].Attempt)}
 		t.ctx = &t.first
 		c.push(t)

@@ -16,6 +16,7 @@ const (
 	DefaultAckBatch     = 512
 	DefaultAckInterval  = 10 * time.Millisecond
 	DefaultDrainTimeout = 30 * time.Second
+	DefaultStallAfter   = 10 * time.Second
 )
 
 // ProcessOptions configure Process. The zero value takes the defaults; negative values are refused.
@@ -38,6 +39,9 @@ type ProcessOptions struct {
 	AckInterval time.Duration
 	// DrainTimeout is how long handlers may go on at shutdown before their contexts end. Defaults to 30 s.
 	DrainTimeout time.Duration
+	// StallAfter is how long the oldest delivery of a window that is full, or nearly, is held before it is logged and
+	// counted as the one that keeps others waiting; see Stall. Defaults to 10 s.
+	StallAfter time.Duration
 	// Backoff is the delay after attempt (from 1) failed with err, where err is not a RetryAfter. Defaults to
 	// DefaultBackoff. It is called from many goroutines.
 	Backoff func(attempt int, err error) time.Duration
@@ -61,6 +65,7 @@ func (o ProcessOptions) filled() (ProcessOptions, error) {
 		notNegative("AckBatch", o.AckBatch),
 		notNegative("AckInterval", o.AckInterval),
 		notNegative("DrainTimeout", o.DrainTimeout),
+		notNegative("StallAfter", o.StallAfter),
 	)
 	if err != nil {
 		return o, err
@@ -73,6 +78,7 @@ func (o ProcessOptions) filled() (ProcessOptions, error) {
 	o.AckBatch = max(1, min(o.AckBatch, o.MaxInFlight/4))
 	o.AckInterval = orDefault(o.AckInterval, DefaultAckInterval)
 	o.DrainTimeout = orDefault(o.DrainTimeout, DefaultDrainTimeout)
+	o.StallAfter = orDefault(o.StallAfter, DefaultStallAfter)
 	if o.Backoff == nil {
 		o.Backoff = DefaultBackoff
 	}

@@ -1,6 +1,9 @@
 package durable
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 type taskState uint8
 
@@ -22,6 +25,7 @@ type task struct {
 	lane  *lane // nil where the key has no order
 	next  *task // in the lane's or the ready queue
 	size  int
+	since time.Time // when it was fetched
 	state taskState
 	gap   bool // something before it in the window was released: it can no longer be acknowledged (AckThrough)
 
@@ -71,13 +75,13 @@ func (c *claimed) unlink(t *task) {
 // settle takes a handled task into the acknowledgements. The caller holds mu.
 func (r *run) settle(t *task) {
 	c := t.claim
+	t.state = taskDone
 	if !r.throughMode {
 		c.unlink(t)
 		r.acks.ds = append(r.acks.ds, *t.d)
 		r.countAck(t)
 		return
 	}
-	t.state = taskDone
 	for h := c.head; h != nil && h.state == taskDone; h = c.head {
 		c.unlink(h)
 		if c.through == nil {

@@ -1,0 +1,97 @@
+package durable
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// lines is a log that several goroutines write.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.buf.String(), text)
+}
+
+func TestTheKeyThatStallsTheWindowIsNamedOnce(t *testing.T) {
+	for _, mode := range []AckMode{AckEach, AckThrough} {
+		bubble(t, func(t *testing.T) {
+			var m Monitor
+			var log lines
+			f := newFake(mode)
+			c := NewClaim(context.Background(), "t", 3, 1)
+			f.feed <- deliveries(c, 0, "ok", "slow", "slow", "slow", "slow", "slow", "slow", "slow", "slow", "ok")
+			free := make(chan struct{})
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() {
+				done <- Process(ctx, f, Group{Name: "g", Topics: Topics("t")}, func(msg *message.Message) error {
+					if msg.UUID == "1" {
+						<-free
+					}
+					return nil
+				}, ProcessOptions{MaxInFlight: 8, StallAfter: time.Minute, Monitor: &m, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			}()
+			time.Sleep(50 * time.Second)
+			if s := m.Stats(); len(s.Stalls) != 0 {
+				t.Errorf("mode %d, before StallAfter: got %+v, want no stall", mode, s.Stalls)
+			}
+			time.Sleep(time.Hour)
+			s := m.Stats()
+			if len(s.Stalls) != 1 || s.Total().Stalls != 1 {
+				t.Fatalf("mode %d: got %+v, want one stall", mode, s)
+			}
+			if got := s.Stalls[0]; got.Topic != "t" || got.Partition != 3 || got.Position != "1" || got.Key != "slow" || got.Held != 8 {
+				t.Errorf("mode %d: got %+v, want the first of the slow key", mode, got)
+			}
+			if n := log.count("keeps the window full"); n != 1 || log.count("partition=3 position=1") != 1 {
+				t.Errorf("mode %d: %d lines, want one that names the partition and the position", mode, n)
+			}
+			close(free)
+			time.Sleep(time.Minute)
+			if s := m.Stats(); len(s.Stalls) != 0 || s.Total().Stalls != 1 || s.Total().Acked != 10 {
+				t.Errorf("mode %d, afterwards: got %+v, want no stall and all acked", mode, s)
+			}
+			if n := log.count("moves again"); n != 1 {
+				t.Errorf("mode %d: %d lines about the end, want one", mode, n)
+			}
+			stop()
+			wantNil(t, "Process", <-done)
+		})
+	}
+}
+
+func TestABusyWindowIsNoStall(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var m Monitor
+		f := newFake(AckEach)
+		c := NewClaim(context.Background(), "t", 0, 1)
+		for i := range 100 {
+			f.feed <- deliveries(c, 10*i, "a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
+		}
+		p := start(f, func(*message.Message) error { time.Sleep(time.Second); return nil },
+			ProcessOptions{MaxInFlight: 16, Concurrency: 4, StallAfter: 30 * time.Second, Monitor: &m})
+		time.Sleep(10 * time.Minute)
+		if s := m.Stats().Total(); s.Stalls != 0 || s.Acked != 1000 {
+			t.Errorf("got %+v, want 1000 acked and no stall", s)
+		}
+		wantNil(t, "Process", p.end())
+	})
+}
