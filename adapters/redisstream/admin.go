@@ -43,7 +43,8 @@ func (b *Backend) CreateTopic(ctx context.Context, spec durable.TopicSpec) error
 	}
 	b.shapes.put(spec.Name, have)
 	if have != n {
-		return fmt.Errorf("redisstream: create topic %q with %d partitions: it has %d: %w", spec.Name, n, have, durable.ErrTopicExists)
+		return fmt.Errorf("redisstream: create topic %q with %d partitions: it has %d, and another number would break the order of its keys: "+
+			"create another topic and copy the events, or delete this one: %w", spec.Name, n, have, durable.ErrTopicExists)
 	}
 	return nil
 }

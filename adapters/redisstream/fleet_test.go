@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -25,15 +26,17 @@ type fleet struct {
 	cfg     Config
 	topic   string
 	work    time.Duration // of a handler
+	wide    int           // handlers of a member
 	history durabletest.History
 	handled sync.Map // ids whose handler returned nil
 	sent    []string
 	cutOff  atomic.Int64 // handlers whose context ended
+	active  atomic.Int64 // handlers that run
 }
 
 // newFleet makes a topic of n partitions at addr.
 func newFleet(t *testing.T, addr string, n int, ttl time.Duration) *fleet {
-	f := &fleet{t: t, cfg: Config{Connection: Connection{Addr: addr}, LeaseTTL: ttl}, topic: testenv.Name(t, "t"), work: time.Millisecond}
+	f := &fleet{t: t, cfg: Config{Connection: Connection{Addr: addr}, LeaseTTL: ttl}, topic: testenv.Name(t, "t"), work: time.Millisecond, wide: 4}
 	if err := open(t, f.cfg).CreateTopic(t.Context(), durable.TopicSpec{Name: f.topic, Partitions: n}); err != nil {
 		t.Fatal(err)
 	}
@@ -51,13 +54,13 @@ func (f *fleet) member(name string, change ...func(*Backend)) (leave func()) {
 	ended := make(chan error, 1)
 	g := durable.Group{Name: "g", Member: name, Topics: durable.Topics(f.topic)}
 	go func() {
-		ended <- durable.Process(ctx, b, g, f.handler(name), durable.ProcessOptions{Concurrency: 4, FetchSize: 20})
+		ended <- durable.Process(ctx, b, g, f.handler(name), durable.ProcessOptions{Concurrency: f.wide, FetchSize: 20})
 	}()
 	var once sync.Once
 	leave = func() {
 		once.Do(func() {
 			stop()
-			if err := <-ended; err != nil {
+			if err := <-ended; err != nil && !errors.Is(err, context.Canceled) { // which is left before it joined
 				f.t.Errorf("member %s: %v", name, err)
 			}
 			_ = b.Close(context.Background())
@@ -71,6 +74,8 @@ func (f *fleet) handler(member string) message.NoPublishHandlerFunc {
 	return func(m *message.Message) error {
 		finish := f.history.Started(member, durable.Key(m), m.UUID)
 		defer finish()
+		f.active.Add(1)
+		defer f.active.Add(-1)
 		timer := time.NewTimer(f.work)
 		defer timer.Stop()
 		select {

@@ -19,7 +19,7 @@ type keeper struct {
 	waiting   bool          // a partition that is ours is owned by another
 	ending    []*tenure     // claims that are over, whose leases are given up at free of their partitions
 	faults    int
-	remade    bool // that groups were made again was logged
+	quiet     time.Duration // until then it is not logged that groups are made again
 }
 
 // keep is the keeper's loop.

@@ -30,7 +30,6 @@ func (c *ordered) renew(ctx context.Context) error {
 	c.mu.Unlock()
 	begun := c.since()
 	var errs []error
-	missing := false
 	for i, cmd := range c.b.runAll(ctx, calls) {
 		o := owned[i]
 		reply, err := cmd.Int64Slice()
@@ -44,14 +43,12 @@ func (c *ordered) renew(ctx context.Context) error {
 		}
 		c.prolong(o, begun+c.b.leaseTTL()-c.margin())
 		if reply[0] == 2 {
-			missing = true
 			errs = append(errs, c.remake(ctx, o))
 			poke(c.kick)
 		} else if len(reply) > 2 {
 			c.recount(o, calls[i].args[4].(string), reply[2], reply[1])
 		}
 	}
-	c.keeper.remade = c.keeper.remade && missing
 	return errors.Join(errs...)
 }
 
@@ -86,13 +83,19 @@ func (c *ordered) trimmed(p place, n int64) {
 		c.group.Name, p.topic, p.partition, n, durable.ErrPositionExpired))
 }
 
+// tellRemade logs that groups are made again, once for all partitions.
+func (c *ordered) tellRemade(p place) {
+	k := &c.keeper
+	if now := c.since(); now >= k.quiet {
+		c.log.Warn("redisstream: the group vanished and is made again", "topic", p.topic, "partition", p.partition)
+		k.quiet = now + 2*c.b.leaseTTL()
+	}
+}
+
 // remake makes the group of an owned partition again. Where its stream was made again, too, the tenure ends, and the
 // next one begins at the oldest entry.
 func (c *ordered) remake(ctx context.Context, o *tenure) error {
-	if k := &c.keeper; !k.remade {
-		k.remade = true
-		c.log.Warn("redisstream: the group vanished and is made again", "topic", o.topic, "partition", o.partition)
-	}
+	c.tellRemade(o.place)
 	info, _, err := c.b.info(ctx, o.key)
 	if err != nil {
 		return fmt.Errorf("redisstream: stream of %q: %w", o.topic, err)
@@ -185,10 +188,7 @@ func (c *ordered) taken(ctx context.Context, p *part, reply []any, begun time.Du
 
 // enrollAgain makes the group of a partition that nobody owns again. A group of the other ordering ends the membership.
 func (c *ordered) enrollAgain(ctx context.Context, p *part) error {
-	if k := &c.keeper; !k.remade {
-		k.remade = true
-		c.log.Warn("redisstream: the group vanished and is made again", "topic", p.topic, "partition", p.partition)
-	}
+	c.tellRemade(p.place)
 	err := c.b.enrollAt(ctx, c.group, p.place, beginning)
 	if errors.Is(err, ErrOrdering) {
 		c.fail(err)

@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -245,6 +246,24 @@ func TestTopicsAreAddedAndRemovedWhileAMemberRuns(t *testing.T) {
 	if err := c.SetTopics(context.Background()); err == nil {
 		t.Error("got nil for no topics, want an error")
 	}
+}
+
+func TestPartitionsThatAreAddedAreNoticed(t *testing.T) {
+	addr := testenv.Redis(t)
+	f := newFleet(t, addr, 2, 3*time.Second)
+	b := open(t, f.cfg)
+	f.member("one")
+	f.member("two")
+	err := b.CreateTopic(t.Context(), durable.TopicSpec{Name: f.topic, Partitions: 5})
+	if !errors.Is(err, durable.ErrTopicExists) || !strings.Contains(err.Error(), "create another topic") {
+		t.Errorf("got %v, want ErrTopicExists and what to do", err)
+	}
+	if err := client(t, addr).HSet(t.Context(), topicKey(f.topic), fieldParts, 5).Err(); err != nil { // by hand, while it is empty
+		t.Fatal(err)
+	}
+	testenv.Await(t, 30*time.Second, func() bool { n, err := b.partitions(t.Context(), f.topic); return n == 5 && err == nil }, "the writer sees it")
+	f.publish(b, 300)
+	f.judge(b, orderly)
 }
 
 func TestTheKeysInRedisKeepTheirNames(t *testing.T) {

@@ -157,6 +157,9 @@ func (b *Backend) partitions(ctx context.Context, topic string) (int, error) {
 		return n, nil
 	}
 	found, err := b.lookUp(ctx, topic)
+	if err == nil && known && n > 1 && found == 1 {
+		found, err = b.restore(ctx, topic, n)
+	}
 	if err != nil && known {
 		found, err = n, nil
 	}

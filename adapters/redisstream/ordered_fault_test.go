@@ -1,0 +1,159 @@
+package redisstream
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+// logs is a log that a test reads.
+type logs struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// count is how often text was logged.
+func (l *logs) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+// faulty is a fleet on a server of its own.
+func faulty(t *testing.T, partitions int) (*fleet, *testenv.RedisServer, *logs) {
+	r := testenv.StartRedis(t, testenv.RedisOptions{AppendFsync: "always"})
+	f := newFleet(t, r.Addr(), partitions, 2*time.Second)
+	l := &logs{}
+	f.cfg.Logger = slog.New(slog.NewTextHandler(l, nil))
+	f.cfg.Timeout = time.Second
+	return f, r, l
+}
+
+func TestAServerThatForgetsEverythingIsServedAgain(t *testing.T) {
+	f, r, l := faulty(t, 4)
+	b := open(t, f.cfg)
+	f.member("one")
+	f.member("two")
+	f.publish(b, 300)
+	f.judge(b, orderly)
+	if err := r.Client().FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	f.publish(b, 300)
+	f.judge(b, broken)
+	if n, err := b.DescribeTopic(t.Context(), f.topic); err != nil || len(n.Partitions) != 4 {
+		t.Errorf("got %+v, %v, want the topic with its 4 partitions", n, err)
+	}
+	if n := l.count("the group vanished and"); n < 1 || n > 2 {
+		t.Errorf("got %d log lines for a group that vanished, want one of each member at most", n)
+	}
+}
+
+func TestADeletedStreamOrGroupIsMadeAgain(t *testing.T) {
+	f, r, _ := faulty(t, 2)
+	b := open(t, f.cfg)
+	f.member("one")
+	f.publish(b, 200)
+	f.judge(b, orderly)
+	for p := range 2 {
+		if err := r.Client().XGroupDestroy(t.Context(), streamKey(f.topic, p, 2), "g").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.publish(b, 200)
+	f.judge(b, orderly) // the owner knows its position
+	for p := range 2 {
+		if err := r.Client().Del(t.Context(), streamKey(f.topic, p, 2)).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.publish(b, 200)
+	f.judge(b, orderly)
+}
+
+func TestAServerThatStoodStillOrRestartsIsServedInOrder(t *testing.T) {
+	for name, fault := range map[string]func(f *fleet, r *testenv.RedisServer, l *logs){
+		"frozen": func(f *fleet, r *testenv.RedisServer, l *logs) {
+			r.Freeze()
+			testenv.Await(f.t, 30*time.Second, func() bool { return l.count("could not be renewed in time") >= 4 }, "every claim is lost")
+			r.Thaw()
+		},
+		"killed": func(_ *fleet, r *testenv.RedisServer, _ *logs) {
+			r.Kill()
+			r.Restart()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, r, l := faulty(t, 4)
+			b := open(t, f.cfg)
+			f.work = 5 * time.Millisecond
+			for i := range 3 {
+				f.member(fmt.Sprint("m", i))
+			}
+			f.publish(b, 1000)
+			fault(f, r, l)
+			testenv.Await(t, 30*time.Second, func() bool { return b.Health(t.Context()) == nil }, "the server serves again")
+			f.publish(b, 300)
+			f.judge(b, broken)
+		})
+	}
+}
+
+func TestHandlersThatOutliveTheTimeToDrainAreCutOff(t *testing.T) {
+	f := newFleet(t, testenv.Redis(t), 2, time.Second)
+	b := open(t, f.cfg)
+	f.work, f.wide = 20*time.Second, 32
+	f.member("slow")
+	f.publish(b, 32)
+	testenv.Await(t, 30*time.Second, func() bool { return f.active.Load() == 16 }, "a handler of each key runs")
+	f.member("next")
+	testenv.Await(t, 30*time.Second, func() bool { return f.cutOff.Load() > 0 }, "contexts end at the end of the time to drain")
+	if err := f.history.Check(broken).Err(); err != nil && strings.Contains(err.Error(), "two members") {
+		t.Error(err)
+	}
+}
+
+func TestEntriesThatAreTrimmedUnreadAreReported(t *testing.T) {
+	addr := testenv.Redis(t)
+	for _, policy := range []durable.ExpiredPolicy{durable.ExpiredFail, durable.ExpiredOldest} {
+		topic := testenv.Name(t, "t")
+		l := &logs{}
+		b := open(t, Config{Connection: Connection{Addr: addr}, Logger: slog.New(slog.NewTextHandler(l, nil))})
+		g := durable.Group{Name: "g", Topics: durable.Topics(topic), OnExpired: policy}
+		c := join(t, b, g)
+		store(t, b, topic, 0, 10)
+		if err := c.Ack(t.Context(), fetch(t, c, 10)[:5]...); err != nil {
+			t.Error(err)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := client(t, addr).XTrimMaxLen(t.Context(), topic, 2).Err(); err != nil {
+			t.Fatal(err)
+		}
+		ds, err := join(t, b, g).Fetch(soon(t), 10)
+		if policy == durable.ExpiredFail {
+			if !strings.Contains(fmt.Sprint(err), "3 entries were trimmed unread") || !errors.Is(err, durable.ErrPositionExpired) {
+				t.Errorf("got %v, want ErrPositionExpired and the number of entries", err)
+			}
+			continue
+		}
+		if err != nil || ds[0].Message.UUID != "id-8" || l.count("trimmed unread") != 1 {
+			t.Errorf("got %v, %v, want to go on at the oldest entry and a line in the log", ds, err)
+		}
+	}
+}
