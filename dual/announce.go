@@ -13,7 +13,8 @@ func (p *Publisher) announce(c *call) {
 	if p.bus == nil {
 		return
 	}
-	ns := make([]realtime.Notification, 0, len(c.events))
+	ns := p.scratch.Get().(*[]realtime.Notification)
+	defer p.recycle(ns)
 	channels := p.channels(c)
 	for i := range c.receipts {
 		r := &c.receipts[i]
@@ -22,14 +23,25 @@ func (p *Publisher) announce(c *call) {
 		}
 		r.Channels = channels(i)
 		for _, channel := range r.Channels {
-			ns = append(ns, realtime.Notification{})
-			notify(&ns[len(ns)-1], &c.events[i], r, channel)
+			*ns = append(*ns, realtime.Notification{})
+			notify(&(*ns)[len(*ns)-1], &c.events[i], r, channel)
 		}
 		r.Announced = len(r.Channels) > 0
 	}
-	if len(ns) > 0 {
-		p.bus.Dispatch(ns...)
+	if len(*ns) > 0 {
+		p.bus.Dispatch(*ns...)
 	}
+}
+
+// recycle keeps the memory of notifications that were dispatched, which the dispatcher has copied, for the next call.
+func (p *Publisher) recycle(ns *[]realtime.Notification) {
+	const mostKept = 1024
+	if cap(*ns) > mostKept {
+		return
+	}
+	clear(*ns)
+	*ns = (*ns)[:0]
+	p.scratch.Put(ns)
 }
 
 // channels tells where event i of c is announced.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/realtime"
@@ -17,6 +18,7 @@ type Publisher struct {
 	bus      *realtime.Dispatcher // nil: durable only
 	maxBytes int
 	flights  flights
+	scratch  sync.Pool // of *[]realtime.Notification, empty
 }
 
 // New returns a Publisher that stores in b and announces on n. A nil n makes it durable only: nothing is announced.
@@ -29,7 +31,7 @@ func New(b durable.Backend, n realtime.Backend, opts Options) (*Publisher, error
 	if b == nil {
 		return nil, fmt.Errorf("dual: new publisher: %w", durable.Invalid("backend", "nil", "pass a durable backend"))
 	}
-	p := &Publisher{opts: opts}
+	p := &Publisher{opts: opts, scratch: sync.Pool{New: func() any { return new([]realtime.Notification) }}}
 	b = wrapped(b, opts.Append)
 	if p.maxBytes = opts.Publisher.MaxMessageBytes; p.maxBytes == 0 {
 		p.maxBytes = b.Capabilities().MaxMessageBytes
