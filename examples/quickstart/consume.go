@@ -15,11 +15,11 @@ import (
 // pause is between attempts to join.
 const pause = 200 * time.Millisecond
 
-// join makes the group of this run at the end of the topic, so that what is published from now on is processed and
-// what earlier runs left behind is not.
-func join(ctx context.Context, stack *dual.Stack, run string) (durable.Group, error) {
-	g := stack.Group("quickstart-" + run)
-	g.Start = durable.Newest()
+// join makes the group, the first time at the end of the topic, so that what is published from now on is processed.
+// Later runs go on where it is: the events that a run left behind are processed and not counted.
+func join(ctx context.Context, stack *dual.Stack, name string) (durable.Group, error) {
+	g := stack.Group(name)
+	g.Start, g.OnExpired = durable.Newest(), durable.ExpiredOldest
 	for {
 		err := create(ctx, stack.Durable, g)
 		if err == nil {

@@ -31,6 +31,7 @@ type settings struct {
 	config  string
 	events  int
 	members int
+	group   string
 	timeout time.Duration
 	json    bool
 }
@@ -76,7 +77,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	f.SetOutput(stderr)
 	f.StringVar(&s.config, "config", "", "configuration `file`; without one everything runs in memory")
 	f.IntVar(&s.events, "events", 3000, "events to publish")
-	f.IntVar(&s.members, "members", 1, "members of the group; more than 1 needs a backend that orders across members")
+	f.IntVar(&s.members, "members", 1, "members of the group")
+	f.StringVar(&s.group, "group", "quickstart", "`name` of the group; runs side by side on one broker need one each")
 	f.DurationVar(&s.timeout, "timeout", time.Minute, "bound on the whole run")
 	f.BoolVar(&s.json, "json", false, "print one JSON object instead of lines and a table")
 	if err := f.Parse(args); err != nil {
@@ -112,7 +114,7 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) (report, err
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	ledger := newLedger(s.events)
-	err = play(ctx, stack, ledger, s.members, stdout, stderr)
+	err = play(ctx, stack, ledger, s, stdout, stderr)
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer done()
 	if errClose := stack.Close(closing); errClose != nil {
@@ -122,8 +124,8 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) (report, err
 }
 
 // play runs the three parts side by side. A run that ends before it is complete is not an error: the report shows it.
-func play(ctx context.Context, stack *dual.Stack, l *ledger, members int, stdout, stderr io.Writer) error {
-	group, err := join(ctx, stack, l.run)
+func play(ctx context.Context, stack *dual.Stack, l *ledger, s settings, stdout, stderr io.Writer) error {
+	group, err := join(ctx, stack, s.group)
 	if err != nil {
 		return err
 	}
@@ -134,7 +136,7 @@ func play(ctx context.Context, stack *dual.Stack, l *ledger, members int, stdout
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var parts sync.WaitGroup
-	for range members {
+	for range s.members {
 		parts.Go(func() {
 			if err := consume(ctx, stack, group, l); err != nil {
 				cancel(err)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -16,11 +18,13 @@ const (
 	kafkaYAML = "kafka.yaml"
 )
 
-// runCommand runs the command to its end and returns what it reports.
+// runCommand runs the command to its end, in a group that nobody else uses unless args name one, and returns what it
+// reports.
 func runCommand(t *testing.T, args ...string) report {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	if err := command(t.Context(), append(args, "-json"), &stdout, &stderr); err != nil {
+	args = append([]string{"-json", "-group", testenv.Name(t, "quickstart")}, args...)
+	if err := command(t.Context(), args, &stdout, &stderr); err != nil {
 		t.Fatalf("quickstart %v: %v\n%s%s", args, err, &stdout, &stderr)
 	}
 	var r report
@@ -49,7 +53,23 @@ func TestNothingIsLostInMemory(t *testing.T) {
 
 func TestNothingIsLostOnRedis(t *testing.T) {
 	t.Setenv("REDIS_ADDR", testenv.Redis(t))
-	checkComplete(t, runCommand(t, "-config", redisYAML), 3000)
+	for _, members := range []string{"1", "3"} {
+		checkComplete(t, runCommand(t, "-config", redisYAML, "-members", members), 3000)
+	}
+}
+
+func TestRunsGoOnWithOneGroup(t *testing.T) {
+	addr := testenv.StartRedis(t, testenv.RedisOptions{}).Addr()
+	t.Setenv("REDIS_ADDR", addr)
+	for range 2 {
+		checkComplete(t, runCommand(t, "-config", redisYAML, "-events", "500", "-group", "ours"), 500)
+	}
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	t.Cleanup(func() { _ = client.Close() })
+	groups, err := client.XInfoGroups(t.Context(), "{orders:0}").Result()
+	if err != nil || len(groups) != 1 || groups[0].Name != "ours" || groups[0].Lag != 0 {
+		t.Errorf("got %+v, %v, want one group that has everything", groups, err)
+	}
 }
 
 func TestNothingIsLostOnKafka(t *testing.T) {

@@ -89,6 +89,7 @@ func checkCommand(t *testing.T, line int, command string) int {
 	words := strings.Fields(command)
 	switch {
 	case strings.HasPrefix(command, "go run ./examples/quickstart"):
+		words = append(words, "-group", testenv.Name(t, "quickstart")) // others use the servers at the same time
 		if out, code := shell(t, words[0], words[1:]...); code != 0 {
 			t.Errorf("README.md:%d: %s: exit code %d: %s", line, command, code, out)
 		}
