@@ -5,17 +5,20 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dualstream/dualstream/adapters/redispubsub"
 	"github.com/dualstream/dualstream/adapters/redisstream"
 	"github.com/dualstream/dualstream/dual"
+	"github.com/dualstream/dualstream/realtime"
 )
 
-// dualPaths compare publishing on both sides with the durable append alone. Both sides are Redis, on two servers.
+// dualPaths compare publishing on both sides with the durable append alone: messages made of the same events and given
+// to the backend's Append, as a program would that has nothing to announce. Both sides are Redis, on two servers of
+// this machine, so that the ratio has the work of the second server in it, too; "without bus" has not.
 func dualPaths() []path {
 	publish := func(n int) path {
 		return path{name: fmt.Sprintf("dual-publish-%d", n), goal: goal{atLeast: 0.95}, subjects: []subject{
 			appending("durable alone", durableAlone, batches(n)),
 			appending(subjectOurs, dualPublish, batches(n)),
+			appending("without bus", dualStore, batches(n)),
 		}}
 	}
 	return []path{
@@ -46,15 +49,22 @@ func durableAlone(ctx context.Context, l *lab) (store, appendFunc, error) {
 
 // dualPublish stores and announces.
 func dualPublish(ctx context.Context, l *lab) (store, appendFunc, error) {
-	r, b, err := openRedis(ctx, l)
-	if err != nil {
-		return nil, nil, err
-	}
 	_, n, err := openPubSub(ctx, l)
 	if err != nil {
 		return nil, nil, err
 	}
-	pubs := &publishers{l: l, store: b, bus: n}
+	return publishing(ctx, l, n)
+}
+
+// dualStore stores only.
+func dualStore(ctx context.Context, l *lab) (store, appendFunc, error) { return publishing(ctx, l, nil) }
+
+func publishing(ctx context.Context, l *lab, bus realtime.Backend) (store, appendFunc, error) {
+	r, b, err := openRedis(ctx, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	pubs := &publishers{l: l, store: b, bus: bus}
 	return r, func(ctx context.Context, topic string, done int64, n int) error {
 		p, err := pubs.to(topic)
 		if err == nil {
@@ -68,7 +78,7 @@ func dualPublish(ctx context.Context, l *lab) (store, appendFunc, error) {
 type publishers struct {
 	l     *lab
 	store *redisstream.Backend
-	bus   *redispubsub.Backend
+	bus   realtime.Backend // nil: none
 	topic string
 	now   *dual.Publisher
 }
