@@ -4,13 +4,13 @@ import "time"
 
 const (
 	gatherWait = time.Millisecond // longest wait for callers that are expected back
-	firstSkip  = 16               // requests without such a wait after one in vain; it doubles up to lastSkip
+	firstSkip  = 1                // requests without such a wait after one in vain; it doubles up to lastSkip
 	lastSkip   = 1024
 )
 
 // gathering is how a sender makes full requests of many callers with one message each. When a request has ended
-// several calls, their callers usually come back at once: the sender waits until as many pieces wait as before, an
-// eighth aside, and never longer than gatherWait. A lone caller is never waited for. Where callers do not come back it
+// several calls, their callers usually come back at once: the sender waits until as many pieces wait as before, a
+// sixteenth aside, and never longer than gatherWait. A lone caller is never waited for. Where callers do not come back it
 // stops trying for a while.
 type gathering struct {
 	arrived int // pieces since the last request was put together; guarded by the writer's lock
@@ -41,7 +41,7 @@ func (s *sender) gather(n, calls int) {
 	}
 	s.w.mu.Lock()
 	n += s.arrived
-	s.target = n - n/8
+	s.target = n - n/16
 	s.w.mu.Unlock()
 	s.linger()
 	if s.endGather() {
