@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+const (
+	redisYAML = "redis.yaml"
+	soon      = 60 * time.Second
+)
+
+func TestMain(m *testing.M) {
+	testenv.RunHelper(map[string]func(){"member": member})
+	goleak.VerifyTestMain(m)
+}
+
+// member is a consumer in a process of its own, which prints what it handles.
+func member() {
+	args := []string{"-config", redisYAML, "-role", roleConsumer, "-work", "20ms", "-concurrency", "10", "-v"}
+	if err := command(context.Background(), args, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// runCommand runs the command to its end and returns what it reports.
+func runCommand(t *testing.T, args ...string) report {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if err := command(t.Context(), append([]string{"-json"}, args...), &stdout, &stderr); err != nil {
+		t.Fatalf("tickets %v: %v\n%s%s", args, err, &stdout, &stderr)
+	}
+	var r report
+	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
+		t.Fatalf("%v: %q", err, &stdout)
+	}
+	return r
+}
+
+// privateRedis makes redis.yaml mean a server of this test and returns a plain client of it.
+func privateRedis(t *testing.T) *redis.Client {
+	t.Helper()
+	server := testenv.StartRedis(t, testenv.RedisOptions{})
+	t.Setenv("REDIS_ADDR", server.Addr())
+	return server.Client()
+}
+
+func checkComplete(t *testing.T, r report, entries int) {
+	t.Helper()
+	if r.Published != entries || r.Processed != entries || r.Duplicates != 0 {
+		t.Errorf("got %+v, want %d entries published and processed", r, entries)
+	}
+}
+
+func TestOneMemberHandlesTicketsSideBySideInOrder(t *testing.T) {
+	for _, concurrency := range []string{"1", "100"} {
+		r := runCommand(t, "-tickets", "301", "-work", "1ms", "-concurrency", concurrency)
+		checkComplete(t, r, 301)
+		if r.OrderViolations != 0 || r.PerMember["1"] != 301 || r.Backend != "memory" {
+			t.Errorf("got %+v, want everything in order by one member", r)
+		}
+	}
+}
+
+func TestMembersShareTheTicketsOfRedis(t *testing.T) {
+	privateRedis(t)
+	for _, order := range []string{orderKey, orderNone} {
+		r := runCommand(t, "-config", redisYAML, "-members", "5", "-concurrency", "20", "-work", "20ms", "-order", order, "-group", order)
+		if r.Processed < 3000 || r.Duplicates != 0 || len(r.PerMember) != 5 {
+			t.Errorf("-order %s: got %+v, want 3000 entries processed by 5 members", order, r)
+		}
+		if order == orderKey && r.OrderViolations != 0 {
+			t.Errorf("got %d out of order", r.OrderViolations)
+		}
+		for name, n := range r.PerMember { // partitions move to members that come while tickets do
+			if share := r.Processed / 5; order == orderNone && (n < share*85/100 || n > share*115/100) {
+				t.Errorf("-order %s: member %s handled %d of %d", order, name, n, r.Processed)
+			}
+		}
+		t.Logf("-order %s: %v", order, r.PerMember)
+	}
+}
+
+func TestEntriesAreThePlainFieldsOfOtherClients(t *testing.T) {
+	client := privateRedis(t)
+	published := runCommand(t, "-config", redisYAML, "-role", rolePublisher, "-tickets", "30")
+	if published.Published != 30 || published.Processed != 0 {
+		t.Errorf("got %+v, want 30 published", published)
+	}
+	read := 0
+	for p := range 10 {
+		entries, err := client.XRange(t.Context(), "{tickets:"+strconv.Itoa(p)+"}", "-", "+").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			happened, _ := e.Values[fieldHappened].(string)
+			if len(e.Values) != 3 || !strings.HasPrefix(happened, "ticket ") || e.Values[fieldTicket] == "" {
+				t.Errorf("got %v, want the three fields of a ticket", e.Values)
+			}
+			read++
+		}
+	}
+	if read != 30 {
+		t.Errorf("a plain client reads %d entries, want 30", read)
+	}
+	foreign := []any{fieldHappened, "ticket received", fieldTicket, 42, fieldData, "some ticket data"}
+	if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: "{tickets:3}", Values: foreign}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if r := runCommand(t, "-config", redisYAML, "-role", roleConsumer, "-work", "1ms"); r.Processed != 31 || r.OrderViolations != 0 {
+		t.Errorf("got %+v, want 31 processed in order", r)
+	}
+}
+
+func TestAKilledMemberLosesNothing(t *testing.T) {
+	privateRedis(t)
+	victim := testenv.Reexec(t, "member")
+	r := make(chan report, 1) // of the one run
+	go func() { r <- runCommand(t, "-config", redisYAML, "-work", "20ms", "-concurrency", "10") }()
+	victim.AwaitLine(soon, "handled ")
+	victim.Kill()
+	got := <-r
+	byVictim := 0
+	for _, line := range victim.Lines() {
+		if strings.HasPrefix(line, "handled ") {
+			byVictim++
+		}
+	}
+	if got.Published != 3000 || got.Processed+byVictim < 3000 || got.OrderViolations != 0 {
+		t.Errorf("got %+v and %d by the killed member, want 3000 in all", got, byVictim)
+	}
+	if byVictim == 0 || got.Processed == 0 {
+		t.Errorf("got %d and %d entries, want both to work", got.Processed, byVictim)
+	}
+}
+
+func TestTheCodecKeepsWhatItStores(t *testing.T) {
+	msg, err := ticketEvent("ticket.assigned", "a:b/1", "some data").Message("a:b/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := fieldCodec{}.Marshal("tickets", msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := fieldCodec{}.Unmarshal(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"ce_id", "ce_type", "ce_subject", "ce_partitionkey"} {
+		if got, want := back.Metadata.Get(key), msg.Metadata.Get(key); got != want || want == "" {
+			t.Errorf("%s: got %q, want %q", key, got, want)
+		}
+	}
+	if string(back.Payload) != "some data" {
+		t.Errorf("got the payload %q", back.Payload)
+	}
+	for _, bad := range []map[string]interface{}{{}, {fieldTicket: "1"}, {fieldHappened: "x"}, {fieldHappened: 1, fieldTicket: "1"}} {
+		if _, err := (fieldCodec{}).Unmarshal(bad); err == nil {
+			t.Errorf("%v: got nil, want an error", bad)
+		}
+	}
+}
+
+func TestWrongFlagsAreRefused(t *testing.T) {
+	for want, args := range map[string][]string{
+		"positive":   {"-tickets", "0"},
+		"unexpected": {"more"},
+		"no such":    {"-config", "none.yaml"},
+		"-role":      {"-role", "boss"},
+		"-order":     {"-order", "random"},
+	} {
+		var out bytes.Buffer
+		if err := command(t.Context(), args, &out, &out); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: got %v, want an error with %q", args, err, want)
+		}
+	}
+}
