@@ -1,6 +1,7 @@
 package dual
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/dualstream/dualstream/durable"
@@ -19,6 +20,9 @@ type Options struct {
 	Channels func(durable.Event) []string
 	// Key places and orders an event. Defaults to its SourceID.
 	Key func(durable.Event) string
+	// Metadata is what the events of a call get from its context where they do not have it, such as a traceparent;
+	// it reaches the notification too. Defaults to nothing.
+	Metadata func(ctx context.Context) map[string]string
 	// Append wraps the storing side (retry, metrics, tracing, failover); the first is the outermost.
 	Append []func(durable.Backend) durable.Backend
 	// Notify wraps the announcing side; the first is the outermost.

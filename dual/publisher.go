@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -65,7 +66,7 @@ func (p *Publisher) Publish(ctx context.Context, events ...durable.Event) ([]Rec
 		return nil, fmt.Errorf("dual: publish: %w", durable.ErrClosed)
 	}
 	defer p.flights.end()
-	c, err := p.prepare(events)
+	c, err := p.prepare(ctx, events)
 	if err != nil {
 		return nil, fmt.Errorf("dual: publish: %w", err)
 	}
@@ -78,10 +79,15 @@ func (p *Publisher) Publish(ctx context.Context, events ...durable.Event) ([]Rec
 }
 
 // prepare checks events and groups them by topic.
-func (p *Publisher) prepare(events []durable.Event) (*call, error) {
+func (p *Publisher) prepare(ctx context.Context, events []durable.Event) (*call, error) {
 	c := &call{events: slices.Clone(events), receipts: make([]Receipt, len(events))}
+	var common map[string]string
+	if p.opts.Metadata != nil {
+		common = p.opts.Metadata(ctx)
+	}
 	for i := range c.events {
 		e := &c.events[i]
+		e.Metadata = merged(e.Metadata, common)
 		topic, key := p.opts.Topic, ""
 		if p.opts.TopicOf != nil || p.opts.Key != nil {
 			*e = e.Fill()
@@ -100,6 +106,16 @@ func (p *Publisher) prepare(events []durable.Event) (*call, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// merged is own with what common has beside it; own is not changed.
+func merged(own, common map[string]string) map[string]string {
+	if len(common) == 0 {
+		return own
+	}
+	out := maps.Clone(common)
+	maps.Copy(out, own)
+	return out
 }
 
 // Stats are the counters of both sides.

@@ -19,7 +19,8 @@ import (
 func TestAppendIsCountedByOutcome(t *testing.T) {
 	m, r := newMetrics(t, prometheus.Options{})
 	b := m.Append(newMemory(t))
-	if _, err := b.Append(t.Context(), "orders", events(t, 10)...); err != nil {
+	good := events(t, 10)
+	if _, err := b.Append(t.Context(), "orders", good...); err != nil {
 		t.Fatal(err)
 	}
 	bad := events(t, 3)
@@ -45,7 +46,7 @@ func TestAppendIsCountedByOutcome(t *testing.T) {
 		}
 	}
 	size := 0
-	for _, msg := range events(t, 10) {
+	for _, msg := range good {
 		size += durable.Size(msg)
 	}
 	if n := sum(got, "published_bytes_total"); n != float64(size) {
@@ -83,8 +84,8 @@ func TestTopicsAndGroupsBeyondTheBoundAreSummedUp(t *testing.T) {
 	if n := sum(series, "published_events_total"); n != 50 {
 		t.Errorf("published: got %v, want 50 in all", n)
 	}
-	if n := series["dualstream_published_events_total{backend=memory,outcome=stored,topic=other}"]; n != 45 {
-		t.Errorf("published to other topics: got %v, want 45", n)
+	if n := series["dualstream_published_events_total{backend=memory,outcome=stored,topic=other}"]; n != 46 { // a handler that knows no topic took a place
+		t.Errorf("published to other topics: got %v, want 46", n)
 	}
 }
 
