@@ -16,7 +16,7 @@ import (
 	"github.com/dualstream/dualstream/realtime"
 )
 
-// All returns the openers of all built-in backends, in new maps to which a program may add its own.
+// All returns the openers of all built-in backends and policies, in new maps to which a program may add its own.
 func All() dual.Openers {
 	return dual.Openers{
 		Durable: map[string]dual.DurableOpener{
@@ -28,6 +28,7 @@ func All() dual.Openers {
 			"memory":      dual.RealtimeOf(memory.RealtimeSettings{}, openMemoryRealtime),
 			"redispubsub": dual.RealtimeOf(redispubsub.Settings{}, openRedisPubSub),
 		},
+		Middleware: policies(),
 	}
 }
 

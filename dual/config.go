@@ -24,6 +24,7 @@ type Config struct {
 
 	durable  *node // the sections, as they stand
 	realtime *node
+	policies []entry // every other section; Openers.Middleware has to know them
 	root     *node
 }
 
@@ -88,12 +89,13 @@ func Parse(name string, data []byte) (*Config, error) {
 		return nil, err
 	}
 	var doc document
-	if err := decode(root, reflect.ValueOf(&doc).Elem()); err != nil {
+	own, policies := splitPolicies(root)
+	if err := decode(own, reflect.ValueOf(&doc).Elem()); err != nil {
 		return nil, err
 	}
 	c := &Config{
 		Publish: doc.Publish, Process: doc.Process, Topics: doc.Topics, OpenTimeout: doc.OpenTimeout,
-		durable: doc.Durable, realtime: doc.Realtime, root: root,
+		durable: doc.Durable, realtime: doc.Realtime, policies: policies, root: root,
 	}
 	if err := c.choose(); err != nil {
 		return nil, err

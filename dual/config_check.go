@@ -94,6 +94,11 @@ func (c *Config) connect(connections map[string]*node) error {
 			}
 		}
 	}
+	for _, e := range c.policies {
+		if err := connectPolicy(e.value, connections); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -20,6 +20,10 @@ func Open(ctx context.Context, cfg *Config, openers Openers, with ...func(*Optio
 	if err != nil {
 		return nil, err
 	}
+	policies, err := settlePolicies(cfg, openers)
+	if err != nil {
+		return nil, err
+	}
 	opts := cfg.options()
 	for _, f := range with {
 		f(&opts)
@@ -34,7 +38,7 @@ func Open(ctx context.Context, cfg *Config, openers Openers, with ...func(*Optio
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s := &Stack{cfg: cfg, Process: cfg.processOptions(opts.Logger)}
-	if err := s.open(bounded, openers, onDurable, onRealtime, opts); err != nil {
+	if err := s.open(bounded, openers, onDurable, onRealtime, policies, opts); err != nil {
 		closing, done := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
 		defer done()
 		return nil, errors.Join(err, s.Close(closing))
@@ -42,7 +46,7 @@ func Open(ctx context.Context, cfg *Config, openers Openers, with ...func(*Optio
 	return s, nil
 }
 
-func (s *Stack) open(ctx context.Context, openers Openers, onDurable, onRealtime any, opts Options) error {
+func (s *Stack) open(ctx context.Context, openers Openers, onDurable, onRealtime any, policies []policy, opts Options) error {
 	deps := Deps{Logger: opts.Logger}
 	var err error
 	if s.Durable, err = openers.Durable[s.cfg.Durable].Open(ctx, onDurable, deps); err != nil {
@@ -57,6 +61,9 @@ func (s *Stack) open(ctx context.Context, openers Openers, onDurable, onRealtime
 			s.Realtime = nil
 			return blame(s.cfg.realtime, s.cfg.Realtime, err)
 		}
+	}
+	if err := s.openPolicies(ctx, policies, &opts); err != nil {
+		return err
 	}
 	s.Publisher, err = New(s.Durable, s.Realtime, opts)
 	return err

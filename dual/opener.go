@@ -8,13 +8,15 @@ import (
 	"github.com/dualstream/dualstream/realtime"
 )
 
-// Openers names the backends that a program links. A program adds its own to the maps:
+// Openers names the backends and policies that a program links. A program adds its own to the maps:
 //
 //	openers := adapters.All()
 //	openers.Durable["mystream"] = dual.DurableOf(mystream.Settings{}, mystream.Open)
 type Openers struct {
 	Durable  map[string]DurableOpener
 	Realtime map[string]RealtimeOpener
+	// Middleware are policies, by the section of the file that configures them.
+	Middleware map[string]MiddlewareOpener
 }
 
 // Deps is what an opener gets beside its settings.

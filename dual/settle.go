@@ -11,9 +11,12 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-// Check decodes the section of every backend in cfg strictly, chosen or not, and dials none.
+// Check decodes the section of every backend in cfg strictly, chosen or not, and that of every policy. It dials none.
 func Check(cfg *Config, openers Openers) error {
-	_, _, err := settle(cfg, openers)
+	if _, _, err := settle(cfg, openers); err != nil {
+		return err
+	}
+	_, err := settlePolicies(cfg, openers)
 	return err
 }
 

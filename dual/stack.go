@@ -21,19 +21,26 @@ type Stack struct {
 	Realtime  realtime.Backend       // nil where nothing is announced
 	Process   durable.ProcessOptions // for durable.Process, as the file says
 
-	cfg *Config
+	cfg      *Config
+	policies []Middleware // outermost first
 }
 
 // Topic is where Publisher stores unless Options.TopicOf says otherwise.
 func (s *Stack) Topic() string { return s.cfg.topic() }
 
 // Group describes one member of the group name, for durable.Process with s.Durable and s.Process. Without topics
-// it reads the topic of the publisher.
+// it reads the topic of the publisher; those that a policy of the file adds, such as retry tiers, come with them.
 func (s *Stack) Group(name string, topics ...string) durable.Group {
 	if len(topics) == 0 {
 		topics = []string{s.Topic()}
 	}
-	return durable.Group{Name: name, Topics: durable.Topics(topics...)}
+	all := append([]string(nil), topics...)
+	for _, p := range s.policies {
+		if p.Topics != nil {
+			all = append(all, p.Topics(topics...)...)
+		}
+	}
+	return durable.Group{Name: name, Topics: durable.Topics(all...)}
 }
 
 // Health is nil when events can be stored and announced, else the reasons in words. A backend that cannot tell
@@ -50,15 +57,25 @@ func (s *Stack) Health(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("realtime %s: %w", s.cfg.Realtime, err))
 		}
 	}
+	for _, p := range s.policies {
+		if p.Health != nil {
+			errs = append(errs, p.Health(ctx))
+		}
+	}
 	return errors.Join(errs...)
 }
 
-// Close drains the publisher, then closes the real-time and the durable backend, all bounded by ctx. It is
+// Close drains the publisher, then closes the policies, the real-time and the durable backend, all bounded by ctx. It is
 // idempotent. Processors end by their own ctx and are to be waited for first.
 func (s *Stack) Close(ctx context.Context) error {
 	var errs []error
 	if s.Publisher != nil {
 		errs = append(errs, s.Publisher.Close(ctx))
+	}
+	for _, p := range s.policies {
+		if p.Close != nil {
+			errs = append(errs, p.Close(ctx))
+		}
 	}
 	if s.Realtime != nil {
 		errs = append(errs, s.Realtime.Close(ctx))

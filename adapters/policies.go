@@ -1,0 +1,282 @@
+package adapters
+
+import (
+	"context"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
+	"github.com/dualstream/dualstream/adapters/internal/settings"
+	"github.com/dualstream/dualstream/adapters/redisdedupe"
+	"github.com/dualstream/dualstream/dual"
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/middleware"
+)
+
+// The places of the policies: those of middleware.Stack. A program that adds its own may stand between them.
+const (
+	PlaceMetrics     = 10
+	PlaceTracing     = 20
+	PlaceRedriven    = 25
+	PlacePoison      = 30
+	PlaceTiers       = 40
+	PlaceRetry       = 50
+	PlaceDedupe      = 60
+	PlaceBreaker     = 70
+	PlaceConcurrency = 80
+	PlaceRateLimit   = 90
+	PlaceTimeout     = 100
+	PlaceRecover     = 110
+)
+
+// policies are the openers of the policies of package middleware. Metrics and tracing are added by programs that use
+// them.
+func policies() map[string]dual.MiddlewareOpener {
+	always := func(o dual.MiddlewareOpener) dual.MiddlewareOpener { o.Always = true; return o }
+	return map[string]dual.MiddlewareOpener{
+		"redriven":    always(dual.MiddlewareOf(PlaceRedriven, nothing{}, openRedriven)),
+		"poison":      dual.MiddlewareOf(PlacePoison, PoisonSettings{After: "continue"}, openPoison),
+		"tiers":       dual.MiddlewareOf(PlaceTiers, TiersSettings{}, openTiers),
+		"retry":       dual.MiddlewareOf(PlaceRetry, RetrySettings{Publish: true}, openRetry),
+		"dedupe":      dual.MiddlewareOf(PlaceDedupe, DedupeSettings{Store: "memory"}, openDedupe),
+		"breaker":     dual.MiddlewareOf(PlaceBreaker, BreakerSettings{}, openBreaker),
+		"concurrency": dual.MiddlewareOf(PlaceConcurrency, ConcurrencySettings{}, openConcurrency),
+		"rate_limit":  dual.MiddlewareOf(PlaceRateLimit, RateLimitSettings{}, openRateLimit),
+		"timeout":     dual.MiddlewareOf(PlaceTimeout, TimeoutSettings{}, openTimeout),
+		"recover":     always(dual.MiddlewareOf(PlaceRecover, nothing{}, openRecover)),
+	}
+}
+
+// nothing is the settings of a policy that has none.
+type nothing struct{}
+
+// RetrySettings are the keys of the section retry; see middleware.Retry.
+type RetrySettings struct {
+	MaxAttempts int           `yaml:"max_attempts"`
+	Initial     time.Duration `yaml:"initial"`
+	Max         time.Duration `yaml:"max"`
+	MaxElapsed  time.Duration `yaml:"max_elapsed"`
+	Publish     bool          `yaml:"publish"` // publishing is retried too; defaults to true
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s RetrySettings) Check() error {
+	if err := settings.NotNegative("max_attempts", int64(s.MaxAttempts)); err != nil {
+		return err
+	}
+	if s.policy().Validate() != nil {
+		return durable.Invalid("max", s.Max.String(), "write at least initial, which is 100ms by default")
+	}
+	return nil
+}
+
+func (s RetrySettings) policy() middleware.Retry {
+	return middleware.Retry{MaxAttempts: s.MaxAttempts, Initial: s.Initial, Max: s.Max, MaxElapsed: s.MaxElapsed}
+}
+
+func openRetry(_ context.Context, s RetrySettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
+	m := dual.Middleware{Handler: everyGroup(s.policy())}
+	if s.Publish {
+		m.Append = s.policy().Append
+	}
+	return m, nil
+}
+
+// PoisonSettings are the keys of the section poison; see middleware.Poison.
+type PoisonSettings struct {
+	Topic        string        `yaml:"topic"` // one for all topics; defaults to {topic}.poison
+	After        string        `yaml:"after"` // continue, park_key or stop
+	PauseAfter   int           `yaml:"pause_after"`
+	ProbeEvery   time.Duration `yaml:"probe_every"`
+	WriteTimeout time.Duration `yaml:"write_timeout"`
+	KeepRejected bool          `yaml:"keep_rejected"` // what the broker rejects at publishing is kept too
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s PoisonSettings) Check() error {
+	if _, ok := s.after(); !ok {
+		return durable.Invalid("after", s.After, "write continue, park_key or stop")
+	}
+	if s.Topic != "" && durable.CheckTopic(s.Topic) != nil {
+		return durable.Invalid("topic", s.Topic, "write the name of a topic, or remove the key for {topic}.poison")
+	}
+	return settings.NotNegative("pause_after", int64(s.PauseAfter))
+}
+
+func (s PoisonSettings) after() (middleware.AfterPoison, bool) {
+	switch s.After {
+	case "continue":
+		return middleware.Continue, true
+	case "park_key":
+		return middleware.ParkKey, true
+	case "stop":
+		return middleware.Stop, true
+	default:
+		return 0, false
+	}
+}
+
+// openPoison makes a Poison for each group, because each has a pause of its own, and one for publishing.
+func openPoison(_ context.Context, s PoisonSettings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
+	after, _ := s.after()
+	groups := newByGroup(func(group string) *middleware.Poison {
+		p := &middleware.Poison{
+			Backend: deps.Durable, Group: group, After: after, PauseAfter: s.PauseAfter, ProbeEvery: s.ProbeEvery,
+			WriteTimeout: s.WriteTimeout, Logger: deps.Logger,
+		}
+		if s.Topic != "" {
+			p.TopicOf = func(string) string { return s.Topic }
+		}
+		return p
+	})
+	m := dual.Middleware{Handler: groups.handler, Health: groups.health}
+	if s.KeepRejected {
+		m.Append = groups.of("").Append
+	}
+	return m, nil
+}
+
+// TiersSettings are the keys of the section tiers; see middleware.Tiers.
+type TiersSettings struct {
+	Delays    []time.Duration `yaml:"delays"`
+	KeepOrder bool            `yaml:"keep_order"`
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s TiersSettings) Check() error {
+	if (&middleware.Tiers{Delays: s.Delays, KeepOrder: true}).Validate() != nil {
+		return durable.Invalid("delays", "", "write positive delays that grow, such as [5s, 1m, 10m]")
+	}
+	return nil
+}
+
+func openTiers(_ context.Context, s TiersSettings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
+	groups := newByGroup(func(group string) *middleware.Tiers {
+		return &middleware.Tiers{Backend: deps.Durable, Group: group, Delays: s.Delays, KeepOrder: s.KeepOrder, Logger: deps.Logger}
+	})
+	return dual.Middleware{Handler: groups.handler, Health: groups.health, Topics: groups.of("").Topics}, nil
+}
+
+// DedupeSettings are the keys of the section dedupe; see middleware.Dedupe.
+type DedupeSettings struct {
+	Store    string              `yaml:"store"` // memory or redis
+	Redis    RedisDedupeSettings `yaml:"redis"`
+	Lease    time.Duration       `yaml:"lease"`
+	Keep     time.Duration       `yaml:"keep"`
+	FailOpen bool                `yaml:"fail_open"` // events are handled while the store is down
+}
+
+// RedisDedupeSettings are the keys of the section dedupe.redis; see redisdedupe.Config.
+type RedisDedupeSettings struct {
+	rediskit.Settings `yaml:",inline"`
+
+	Prefix string `yaml:"prefix"`
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s DedupeSettings) Check() error {
+	if s.Store != "memory" && s.Store != "redis" {
+		return durable.Invalid("store", s.Store, "write memory or redis")
+	}
+	if s.Store == "redis" && s.Redis.Addr == "" {
+		return durable.Invalid("redis.addr", "", "write host:port")
+	}
+	for key, d := range map[string]time.Duration{"lease": s.Lease, "keep": s.Keep} {
+		if d > 0 && d < time.Millisecond {
+			return durable.Invalid(key, d.String(), "write at least 1ms")
+		}
+	}
+	return nil
+}
+
+func openDedupe(ctx context.Context, s DedupeSettings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
+	var m dual.Middleware
+	var store middleware.DedupeStore = middleware.NewMemoryDedupe(0)
+	if s.Store == "redis" {
+		connection, err := s.Redis.Config()
+		if err != nil {
+			return m, blamed(err)
+		}
+		redis, err := redisdedupe.Open(ctx, redisdedupe.Config{Connection: connection, Prefix: s.Redis.Prefix})
+		if err != nil {
+			return m, &dual.SettingError{Setting: "redis.addr", Err: err}
+		}
+		store, m.Health, m.Close = redis, redis.Health, redis.Close
+	}
+	down := middleware.FailClosed
+	if s.FailOpen {
+		down = middleware.FailOpen
+	}
+	m.Handler = newByGroup(func(group string) *middleware.Dedupe {
+		return &middleware.Dedupe{Group: group, Store: store, Lease: s.Lease, Keep: s.Keep, StoreDown: down, Logger: deps.Logger}
+	}).handler
+	return m, nil
+}
+
+// BreakerSettings are the keys of the section breaker; see middleware.Breaker.
+type BreakerSettings struct {
+	Failures int           `yaml:"failures"`
+	Open     time.Duration `yaml:"open"`
+	Probes   int           `yaml:"probes"`
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s BreakerSettings) Check() error {
+	return settings.First(settings.NotNegative("failures", int64(s.Failures)), settings.NotNegative("probes", int64(s.Probes)))
+}
+
+func openBreaker(_ context.Context, s BreakerSettings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.Middleware{Handler: newByGroup(func(group string) *middleware.Breaker {
+		return &middleware.Breaker{Name: group, Failures: s.Failures, Open: s.Open, Probes: s.Probes, Logger: deps.Logger}
+	}).handler}, nil
+}
+
+// ConcurrencySettings are the keys of the section concurrency; see middleware.Concurrency.
+type ConcurrencySettings struct {
+	Max int `yaml:"max"` // over all groups of the process
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s ConcurrencySettings) Check() error { return settings.NotNegative("max", int64(s.Max)) }
+
+func openConcurrency(_ context.Context, s ConcurrencySettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.Middleware{Handler: everyGroup(&middleware.Concurrency{Max: s.Max})}, nil
+}
+
+// RateLimitSettings are the keys of the section rate_limit; see middleware.RateLimit.
+type RateLimitSettings struct {
+	PerSecond float64 `yaml:"per_second"` // over all groups of the process
+	Burst     int     `yaml:"burst"`
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s RateLimitSettings) Check() error {
+	if s.PerSecond < 0 {
+		return durable.Invalid("per_second", "negative", "write a positive number, or remove the key")
+	}
+	return settings.NotNegative("burst", int64(s.Burst))
+}
+
+func openRateLimit(_ context.Context, s RateLimitSettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.Middleware{Handler: everyGroup(&middleware.RateLimit{PerSecond: s.PerSecond, Burst: s.Burst})}, nil
+}
+
+// TimeoutSettings are the keys of the section timeout; see middleware.Timeout.
+type TimeoutSettings struct {
+	After time.Duration `yaml:"after"`
+}
+
+func openTimeout(_ context.Context, s TimeoutSettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.Middleware{Handler: everyGroup(middleware.Timeout{After: s.After})}, nil
+}
+
+func openRedriven(context.Context, nothing, dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.Middleware{Handler: func(group string) message.HandlerMiddleware {
+		return middleware.Redriven{Group: group}.Middleware
+	}}, nil
+}
+
+func openRecover(_ context.Context, _ nothing, deps dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.Middleware{Handler: everyGroup(middleware.Recover{Logger: deps.Logger})}, nil
+}

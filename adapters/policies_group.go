@@ -1,0 +1,59 @@
+package adapters
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/middleware"
+)
+
+// everyGroup is a policy that all groups share.
+func everyGroup(p middleware.Policy) func(string) message.HandlerMiddleware {
+	return func(string) message.HandlerMiddleware { return p.Middleware }
+}
+
+// byGroup makes one policy for each group, once.
+type byGroup[P middleware.Policy] struct {
+	make func(group string) P
+
+	mu     sync.Mutex
+	groups map[string]P
+}
+
+func newByGroup[P middleware.Policy](make func(group string) P) *byGroup[P] {
+	return &byGroup[P]{make: make, groups: map[string]P{}}
+}
+
+func (b *byGroup[P]) of(group string) P {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, ok := b.groups[group]
+	if !ok {
+		p = b.make(group)
+		b.groups[group] = p
+	}
+	return p
+}
+
+func (b *byGroup[P]) handler(group string) message.HandlerMiddleware { return b.of(group).Middleware }
+
+// health joins what the groups say.
+func (b *byGroup[P]) health(ctx context.Context) error {
+	b.mu.Lock()
+	groups := make([]P, 0, len(b.groups))
+	for _, p := range b.groups {
+		groups = append(groups, p)
+	}
+	b.mu.Unlock()
+	var errs []error
+	for _, p := range groups {
+		if h, ok := any(p).(durable.HealthChecker); ok {
+			errs = append(errs, h.Health(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}

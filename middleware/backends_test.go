@@ -1,0 +1,144 @@
+package middleware_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/adapters/kafka"
+	"github.com/dualstream/dualstream/adapters/memory"
+	"github.com/dualstream/dualstream/adapters/redisstream"
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+	"github.com/dualstream/dualstream/middleware"
+)
+
+// onBackends runs f on memory, on a Redis server and on a Kafka broker.
+func onBackends(t *testing.T, f func(t *testing.T, b durable.Backend)) {
+	for name, open := range map[string]func(t *testing.T) (durable.Backend, error){
+		"memory": func(*testing.T) (durable.Backend, error) { return memory.New(memory.Config{Partitions: 2}) },
+		"redis": func(t *testing.T) (durable.Backend, error) {
+			return redisstream.Open(t.Context(), redisstream.Config{Connection: redisstream.Connection{Addr: testenv.Redis(t)}, Logger: silent})
+		},
+		"kafka": func(t *testing.T) (durable.Backend, error) {
+			return kafka.Open(t.Context(), kafka.Config{Brokers: testenv.Kafka(t), Logger: silent})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := open(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = b.Close(context.Background()) })
+			f(t, b)
+		})
+	}
+}
+
+// topics creates topics with two partitions each.
+func topics(t *testing.T, b durable.Backend, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if err := b.(durable.Administrator).CreateTopic(t.Context(), durable.TopicSpec{Name: name, Partitions: 2, Replication: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestTheStackLosesNothingOnAnyBackend(t *testing.T) {
+	onBackends(t, func(t *testing.T, b durable.Backend) {
+		const n, keys = 200, 7
+		topic := testenv.Name(t, "orders")
+		tiers := &middleware.Tiers{Backend: b, Delays: []time.Duration{50 * time.Millisecond}, Logger: silent}
+		all := append([]string{topic}, tiers.Topics(topic)...)
+		topics(t, b, append(all, topic+".poison", topic+".poison.done")...)
+		var msgs []*message.Message
+		for i := range n {
+			msgs = append(msgs, event(t, fmt.Sprint(i), fmt.Sprint("k", i%keys)))
+		}
+		appendAll(t, b, topic, msgs...)
+		var broken atomic.Bool
+		broken.Store(true)
+		var handled, poisoned log[string]
+		poison := poisoning(b)
+		poison.OnPoison = func(e middleware.PoisonEvent) { poisoned.add(e.Message.Metadata[durable.MetaID]) }
+		h, err := middleware.Stack{
+			Poison: poison, Tiers: tiers, Retry: &middleware.Retry{MaxAttempts: 2, Initial: time.Millisecond, Max: 2 * time.Millisecond},
+			Dedupe: &middleware.Dedupe{}, Timeout: &middleware.Timeout{}, Recover: &middleware.Recover{Logger: silent},
+		}.Chain()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tried sync.Map
+		wrapped := h.Middleware(func(msg *message.Message) ([]*message.Message, error) {
+			id := msg.Metadata[durable.MetaID]
+			var i int
+			_, _ = fmt.Sscan(id, &i)
+			switch {
+			case broken.Load() && i%20 == 3:
+				return nil, middleware.Permanent(errHandler)
+			case broken.Load() && i%20 == 7:
+				panic(id)
+			case i%20 == 9:
+				if _, again := tried.LoadOrStore(id, true); !again {
+					return nil, errHandler
+				}
+			}
+			handled.add(id)
+			return nil, nil
+		})
+		group := testenv.Name(t, "g")
+		p := process(b, group, wrapped, all...)
+		testenv.Await(t, time.Minute, func() bool { return len(handled.list())+len(poisoned.list()) >= n }, "every event is handled or poisoned")
+		if got := len(poisoned.list()); got != n/10 {
+			t.Errorf("%d poisoned, want %d", got, n/10)
+		}
+		broken.Store(false)
+		report, err := middleware.Redrive{Backend: b, Topic: topic + ".poison", Batch: 7}.Run(t.Context())
+		if err != nil || report.Moved != n/10 {
+			t.Fatalf("redrive: %+v, %v", report, err)
+		}
+		testenv.Await(t, time.Minute, func() bool { return len(handled.list()) >= n }, "every redriven event is handled")
+		p.end(t)
+		got := handled.list()
+		slices.Sort(got)
+		if len(slices.Compact(got)) != n || len(handled.list()) != n {
+			t.Errorf("%d events were handled, %d of them different, want %d once", len(handled.list()), len(slices.Compact(got)), n)
+		}
+		report, err = middleware.Redrive{Backend: b, Topic: topic + ".poison"}.Run(t.Context())
+		if err != nil || report.Done != n/10 || report.Moved != 0 {
+			t.Errorf("a second redrive: %+v, %v, want nothing to do", report, err)
+		}
+	})
+}
+
+func TestAnEventWhosePoisonTopicIsDownSurvivesARestartOnAnyBackend(t *testing.T) {
+	onBackends(t, func(t *testing.T, b durable.Backend) {
+		topic := testenv.Name(t, "orders")
+		topics(t, b, topic)
+		appendAll(t, b, topic, event(t, "1", "a"))
+		down := &flaky{Backend: b, part: ".poison"}
+		down.set(durable.ErrUnavailable)
+		poison := poisoning(down)
+		var ran atomic.Int64
+		group := testenv.Name(t, "g")
+		h := poison.Middleware(func(*message.Message) ([]*message.Message, error) { ran.Add(1); return nil, errHandler })
+		p := process(b, group, h, topic)
+		testenv.Await(t, time.Minute, func() bool { return down.tried.Load() >= 2 && poison.Health(t.Context()) != nil }, "the write fails twice and health tells")
+		p.end(t)
+		if ran.Load() != 1 {
+			t.Errorf("the handler ran %d times, want 1", ran.Load())
+		}
+		topics(t, b, topic+".poison")
+		down.set(nil)
+		p = process(b, group, h, topic)
+		testenv.Await(t, time.Minute, func() bool { return len(replayed(t, b, topic+".poison")) > 0 }, "the event is poisoned after the restart")
+		p.end(t)
+	})
+}
