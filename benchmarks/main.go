@@ -106,6 +106,7 @@ func measure(ctx context.Context, chosen []path, o options, out io.Writer) (err 
 func paths() []path {
 	var ps []path
 	ps = append(ps, redisPaths()...)
+	ps = append(ps, memberPaths()...)
 	ps = append(ps, kafkaPaths("kafka", (*lab).kafka, flush{250, time.Millisecond})...)
 	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3, flush{1000, time.Millisecond})...)
 	ps = append(ps, memoryPaths()...)

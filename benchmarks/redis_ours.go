@@ -9,11 +9,16 @@ import (
 
 // openRedis opens the adapter with its defaults; it ends with the path.
 func openRedis(ctx context.Context, l *lab) (*redisLab, *redisstream.Backend, error) {
+	return openRedisAs(ctx, l, redisstream.Config{})
+}
+
+func openRedisAs(ctx context.Context, l *lab, cfg redisstream.Config) (*redisLab, *redisstream.Backend, error) {
 	r, err := newRedisLab(l)
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := redisstream.Open(ctx, redisstream.Config{Connection: redisstream.Connection{Addr: r.Options().Addr}})
+	cfg.Connection = redisstream.Connection{Addr: r.Options().Addr}
+	b, err := redisstream.Open(ctx, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -23,6 +28,15 @@ func openRedis(ctx context.Context, l *lab) (*redisLab, *redisstream.Backend, er
 
 func oursRedis(ctx context.Context, l *lab) (store, appendFunc, error) {
 	r, b, err := openRedis(ctx, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, oursAppend(b, r.pool), nil
+}
+
+// oursRedisOrdered appends with one script a stream, which stops at the first refusal.
+func oursRedisOrdered(ctx context.Context, l *lab) (store, appendFunc, error) {
+	r, b, err := openRedisAs(ctx, l, redisstream.Config{OrderedAppend: true})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -63,6 +63,9 @@ func nothingStored(err error) bool {
 // appendTo appends to a topic of n partitions.
 func (b *Backend) appendTo(ctx context.Context, topic string, n int, msgs []*message.Message) ([]durable.Position, error) {
 	to := b.place(topic, n, msgs)
+	if b.cfg.OrderedAppend {
+		return b.appendOrdered(ctx, &to, msgs)
+	}
 	e := encoders.Get().(*encoder)
 	if err := b.encode(e, &to, msgs); err != nil {
 		return make([]durable.Position, len(msgs)), err

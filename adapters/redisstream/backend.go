@@ -32,6 +32,7 @@ type Config struct {
 	MinReplicas     int           // replicas that must have acknowledged an append, else it is Unknown; defaults to 0
 	Logger          *slog.Logger  // defaults to slog.Default
 	NoAck           bool          // Ordering None: what is read counts as acknowledged, at most once
+	OrderedAppend   bool          // an append stops at the first message of a partition that is refused; defaults to going on
 	LeaseTTL        time.Duration // after which another member may follow a dead one, Ordering PerKey; defaults to 10 s
 }
 

@@ -20,6 +20,7 @@ type Settings struct {
 	MaxLen          int64         `yaml:"max_len"`
 	MaxMessageBytes int           `yaml:"max_message_bytes"`
 	AppendTimeout   time.Duration `yaml:"append_timeout"`
+	OrderedAppend   bool          `yaml:"ordered_append"`
 	ClaimIdle       time.Duration `yaml:"claim_idle"`
 	LeaseTTL        time.Duration `yaml:"lease_ttl"`
 	Persistence     string        `yaml:"persistence"`
@@ -51,6 +52,6 @@ func (s Settings) Config(logger *slog.Logger) (Config, error) {
 	return Config{
 		Connection: connection,
 		MaxLen:     s.MaxLen, MaxMessageBytes: s.MaxMessageBytes, AppendTimeout: s.AppendTimeout,
-		ClaimIdle: s.ClaimIdle, LeaseTTL: s.LeaseTTL, Persistence: s.Persistence, MinReplicas: s.MinReplicas, Logger: logger,
+		ClaimIdle: s.ClaimIdle, LeaseTTL: s.LeaseTTL, OrderedAppend: s.OrderedAppend, Persistence: s.Persistence, MinReplicas: s.MinReplicas, Logger: logger,
 	}, nil
 }
