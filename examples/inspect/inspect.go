@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+// row is one partition of a topic, with what one group has left of it.
+type row struct {
+	Topic     string           `json:"topic"`
+	Partition int              `json:"partition"`
+	Records   int64            `json:"records"`
+	Oldest    durable.Position `json:"oldest"`
+	Newest    durable.Position `json:"newest"`
+	Group     string           `json:"group,omitempty"`
+	Lag       int64            `json:"lag"`     // -1 where it is unknown or there is no group
+	Pending   int64            `json:"pending"` // delivered and not acknowledged, where the backend knows
+}
+
+// inspect asks b for every partition of the topics, and once more for each of the groups.
+func inspect(ctx context.Context, b durable.Backend, topics, groups []string) ([]row, error) {
+	name := b.Capabilities().Backend
+	admin, ok := b.(durable.Administrator)
+	if !ok {
+		return nil, fmt.Errorf("%s does not describe topics: %w", name, durable.ErrUnsupported)
+	}
+	reporter, ok := b.(durable.LagReporter)
+	if !ok && len(groups) > 0 {
+		return nil, fmt.Errorf("%s does not tell the lag of groups: %w", name, durable.ErrUnsupported)
+	}
+	var rows []row
+	for _, topic := range topics {
+		info, err := admin.DescribeTopic(ctx, topic)
+		if err != nil {
+			return nil, err
+		}
+		if len(groups) == 0 {
+			rows = append(rows, partitions(info, "", nil)...)
+		}
+		for _, group := range groups {
+			lags, err := reporter.Lag(ctx, group, topic)
+			if err != nil && !errors.Is(err, durable.ErrInvalid) { // invalid: it has not consumed this topic
+				return nil, err
+			}
+			rows = append(rows, partitions(info, group, lags)...)
+		}
+	}
+	return rows, nil
+}
+
+// partitions are the rows of one topic and one group.
+func partitions(info durable.TopicInfo, group string, lags []durable.PartitionLag) []row {
+	rows := make([]row, len(info.Partitions))
+	for i, p := range info.Partitions {
+		rows[i] = row{
+			Topic: info.Name, Partition: p.Partition, Records: p.Records, Oldest: p.Oldest, Newest: p.Newest, Group: group, Lag: -1,
+		}
+		for _, l := range lags {
+			if l.Partition == p.Partition {
+				rows[i].Lag, rows[i].Pending = l.Lag, l.Pending
+			}
+		}
+	}
+	return rows
+}
+
+func table(out io.Writer, rows []row) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TOPIC\tPARTITION\tRECORDS\tOLDEST\tNEWEST\tGROUP\tLAG\tPENDING")
+	for _, r := range rows {
+		lag := strconv.FormatInt(r.Lag, 10)
+		if r.Lag < 0 {
+			lag = "-"
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%d\n", r.Topic, r.Partition, r.Records,
+			some(string(r.Oldest)), some(string(r.Newest)), some(r.Group), lag, r.Pending)
+	}
+	return w.Flush()
+}
+
+// some is text, or a dash for none.
+func some(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
