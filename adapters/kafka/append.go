@@ -37,11 +37,10 @@ func (b *Backend) Append(ctx context.Context, topic string, msgs ...*message.Mes
 			return none, failed(durable.FailAll(topic, len(msgs), durable.NotSent, err))
 		}
 	}
-	err = b.await(ctx, c, bound.C)
-	if err != nil {
-		c.slots = b.writer.withdraw(topic, c)
+	if err := b.await(ctx, c, bound.C); err != nil {
+		return result(b.writer.withdraw(topic, c), topic, msgs, none, err)
 	}
-	return c.result(topic, msgs, none, err)
+	return result(c.slots, topic, msgs, none, nil)
 }
 
 var errAppendTimeout = fmt.Errorf("no acknowledgement within the append timeout: %w", durable.ErrUnavailable)

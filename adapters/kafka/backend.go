@@ -53,6 +53,9 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	}
 	cfg = cfg.filled()
 	cfg.dialer = newDialer()
+	if cfg.SASL.Mechanism == SASLPlain && cfg.TLS == nil {
+		cfg.Logger.Warn("kafka: the password is sent in clear text: enable TLS, or use SCRAM", "brokers", cfg.Brokers)
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, cfg.OpenTimeout, fmt.Errorf("no answer within open_timeout, %v", cfg.OpenTimeout))
 	defer cancel()
 	type opened struct {
@@ -72,13 +75,42 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 		if o := <-done; o.b != nil {
 			_ = o.b.Close(ctx)
 		}
-		return nil, unreachable(cfg, context.Cause(ctx))
+		return nil, openError(cfg, context.Cause(ctx))
 	}
 }
 
-func unreachable(cfg Config, err error) error {
+// openError says which setting to look at.
+func openError(cfg Config, err error) error {
+	brokers := strings.Join(cfg.Brokers, ",")
+	switch {
+	case errors.Is(err, sarama.ErrSASLAuthenticationFailed):
+		return fmt.Errorf("kafka: open: the brokers %s refuse user %q, check the setting \"sasl\": %w", brokers, cfg.SASL.User, err)
+	case errors.Is(err, sarama.ErrUnsupportedSASLMechanism):
+		return fmt.Errorf("kafka: open: the brokers %s do not offer %s, check the setting \"sasl.mechanism\": %w", brokers, cfg.SASL.Mechanism, err)
+	case isTLS(err):
+		return fmt.Errorf("kafka: open: no TLS with the brokers %s, check the setting \"tls\": %w", brokers, err)
+	}
 	return fmt.Errorf("kafka: open: none of the brokers %s answers, check the setting \"brokers\" (and TLS and SASL): %w",
-		strings.Join(cfg.Brokers, ","), errors.Join(durable.ErrUnavailable, err))
+		brokers, errors.Join(durable.ErrUnavailable, err))
+}
+
+// diagnose adds to err why connections fail, which sarama's clients do not always tell.
+func diagnose(cfg Config, err error) error {
+	if !errors.Is(err, sarama.ErrOutOfBrokers) || cfg.SASL.Mechanism == "" {
+		return err
+	}
+	for _, addr := range cfg.Brokers {
+		b := sarama.NewBroker(addr)
+		if failed := b.Open(cfg.reader()); failed != nil {
+			return errors.Join(err, failed)
+		}
+		if ok, reason := b.Connected(); !ok {
+			err = errors.Join(err, reason)
+			continue
+		}
+		_ = b.Close() // has done its part
+	}
+	return err
 }
 
 func open(cfg Config) (*Backend, error) {
@@ -87,13 +119,13 @@ func open(cfg Config) (*Backend, error) {
 	b.reads, b.stopReads = context.WithCancel(context.Background())
 	var err error
 	if b.client, err = sarama.NewClient(cfg.Brokers, cfg.reader()); err != nil {
-		return nil, unreachable(cfg, err)
+		return nil, openError(cfg, diagnose(cfg, err))
 	}
 	if b.admin, err = sarama.NewClusterAdminFromClient(b.client); err != nil {
-		return nil, errors.Join(unreachable(cfg, err), b.client.Close())
+		return nil, errors.Join(openError(cfg, err), b.client.Close())
 	}
-	if b.writer, err = newWriter(cfg); err != nil {
-		return nil, errors.Join(unreachable(cfg, err), b.client.Close())
+	if b.writer, err = dialWriter(cfg); err != nil {
+		return nil, errors.Join(openError(cfg, err), b.client.Close())
 	}
 	return b, nil
 }

@@ -113,9 +113,9 @@ func (c *call) place(n int) {
 	}
 }
 
-// result reads the slots; early is why the call ended before all were settled. The call is not queued any more.
-func (c *call) result(topic string, msgs []*message.Message, at []durable.Position, early error) ([]durable.Position, error) {
-	if s := &c.slots[0]; len(msgs) == 1 && s.phase == final && s.err == nil {
+// result reads slots, which nobody writes to any more; early is why the call ended before all were settled.
+func result(slots []slot, topic string, msgs []*message.Message, at []durable.Position, early error) ([]durable.Position, error) {
+	if s := &slots[0]; len(msgs) == 1 && s.phase == final && s.err == nil {
 		if s.offset >= 0 {
 			at[0] = position(s.partition, s.offset)
 		}
@@ -124,8 +124,8 @@ func (c *call) result(topic string, msgs []*message.Message, at []durable.Positi
 	buf := make([]byte, 0, 12*len(msgs))
 	ends := make([]int, len(msgs))
 	good := 0
-	for i := range c.slots {
-		s := &c.slots[i]
+	for i := range slots {
+		s := &slots[i]
 		if s.phase == final && s.err == nil {
 			if s.offset >= 0 {
 				buf = appendPosition(buf, s.partition, s.offset)
@@ -144,8 +144,8 @@ func (c *call) result(topic string, msgs []*message.Message, at []durable.Positi
 	}
 	out := make([]durable.Outcome, 0, len(msgs))
 	lost := map[string]bool{} // keys of which a message is missing
-	for i := range c.slots {
-		o := c.slots[i].outcome(early)
+	for i := range slots {
+		o := slots[i].outcome(early)
 		if key := durable.Key(msgs[i]); key != "" {
 			o.AfterGap = o.Status == durable.Stored && lost[key]
 			lost[key] = lost[key] || o.Status != durable.Stored

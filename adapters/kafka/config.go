@@ -30,13 +30,6 @@ const (
 // sizeHeadroom is what the record's framing and its key may take of MaxMessageBytes.
 const sizeHeadroom = 2048
 
-// SASL authenticates against the brokers.
-type SASL struct {
-	Mechanism string // "PLAIN"; defaults to PLAIN where User is set
-	User      string
-	Password  string
-}
-
 // Config describes a connection to a cluster. Only Brokers is required.
 type Config struct {
 	Brokers  []string    // host:port of some brokers
@@ -93,7 +86,7 @@ func (c Config) filled() Config {
 	def(&c.Partitions, DefaultPartitions)
 	def(&c.Replication, -1)
 	if c.SASL.User != "" {
-		def(&c.SASL.Mechanism, "PLAIN")
+		def(&c.SASL.Mechanism, SASLPlain)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -119,12 +112,7 @@ func (c Config) Validate() error {
 			errs = append(errs, durable.Invalid("brokers", b, "name each broker as host:port"))
 		}
 	}
-	if m := c.SASL.Mechanism; m != "" && m != "PLAIN" {
-		errs = append(errs, durable.Invalid("sasl.mechanism", m, "only PLAIN is supported"))
-	}
-	if c.SASL.Mechanism != "" && c.SASL.User == "" {
-		errs = append(errs, durable.Invalid("sasl.user", "", "set the user"))
-	}
+	errs = append(errs, c.SASL.validate()...)
 	for _, s := range []struct {
 		name  string
 		value time.Duration

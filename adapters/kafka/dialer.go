@@ -69,11 +69,13 @@ func isClosed(c net.Conn) bool {
 
 // use makes clients with the configuration dial through d, which uses the dialer that the configuration had.
 func (d *dialer) use(s *sarama.Config) {
-	v := dialVia{d: d, dial: (&net.Dialer{Timeout: s.Net.DialTimeout, KeepAlive: s.Net.KeepAlive, LocalAddr: s.Net.LocalAddr}).DialContext}
-	if p := s.Net.Proxy; p.Enable && p.Dialer != nil {
-		v.dial = func(_ context.Context, network, addr string) (net.Conn, error) { return p.Dialer.Dial(network, addr) }
+	own := net.Dialer{Timeout: s.Net.DialTimeout, KeepAlive: s.Net.KeepAlive, LocalAddr: s.Net.LocalAddr}
+	via := dialVia{d: d, dial: own.DialContext}
+	p := s.Net.Proxy
+	if _, again := p.Dialer.(dialVia); p.Enable && p.Dialer != nil && !again {
+		via.dial = func(_ context.Context, network, addr string) (net.Conn, error) { return p.Dialer.Dial(network, addr) }
 	}
-	s.Net.Proxy.Enable, s.Net.Proxy.Dialer = true, v
+	s.Net.Proxy.Enable, s.Net.Proxy.Dialer = true, via
 }
 
 // dialVia is what sarama calls.

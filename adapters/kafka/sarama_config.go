@@ -25,11 +25,7 @@ func (c Config) base() *sarama.Config {
 	if c.TLS != nil {
 		s.Net.TLS.Enable, s.Net.TLS.Config = true, c.TLS.Clone()
 	}
-	if c.SASL.Mechanism != "" {
-		s.Net.SASL.Enable = true
-		s.Net.SASL.Mechanism = sarama.SASLMechanism(c.SASL.Mechanism)
-		s.Net.SASL.User, s.Net.SASL.Password = c.SASL.User, c.SASL.Password
-	}
+	c.SASL.use(s)
 	s.Metadata.Retry.Max = metadataRetry
 	s.Metadata.Retry.Backoff = retryBackoff
 	s.Metadata.Timeout = c.OpenTimeout

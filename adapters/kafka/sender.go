@@ -59,7 +59,7 @@ func (s *sender) step() bool {
 	if len(batches) == 0 {
 		return false
 	}
-	res, err := s.produce(batches)
+	res, err := s.w.send(s, batches)
 	pieces := 0
 	for _, b := range batches {
 		pieces += len(b.parts)
@@ -68,6 +68,7 @@ func (s *sender) step() bool {
 	return true
 }
 
+// produce sends batches and waits for the answer. An error that is not an uncertainError means that nothing was sent.
 func (s *sender) produce(batches []*batch) (*sarama.ProduceResponse, error) {
 	if err := s.connect(); err != nil {
 		return nil, err

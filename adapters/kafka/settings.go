@@ -46,6 +46,9 @@ func (s Settings) Check() error {
 			return err
 		}
 	}
+	if err := s.TLS.Check(); err != nil {
+		return err
+	}
 	return s.config().Validate()
 }
 
@@ -72,18 +75,29 @@ func (s Settings) config() Config {
 // Blame names the setting that an error of Open points at, "" where it points at none.
 func (s Settings) Blame(err error) string {
 	var invalid *durable.InvalidError
-	var header tls.RecordHeaderError
-	var authority x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &invalid):
 		return invalid.Field
 	case errors.Is(err, sarama.ErrSASLAuthenticationFailed):
 		return "sasl.password"
-	case errors.As(err, &header), errors.As(err, &authority):
+	case errors.Is(err, sarama.ErrUnsupportedSASLMechanism):
+		return "sasl.mechanism"
+	case isTLS(err):
 		return "tls"
 	case errors.Is(err, durable.ErrUnavailable):
 		return "brokers"
 	default:
 		return ""
 	}
+}
+
+// isTLS tells whether err is the failure of a handshake.
+func isTLS(err error) bool {
+	var header tls.RecordHeaderError
+	var alert tls.AlertError
+	var authority x509.UnknownAuthorityError
+	var certificate *tls.CertificateVerificationError
+	var hostname x509.HostnameError
+	return errors.As(err, &header) || errors.As(err, &alert) || errors.As(err, &authority) ||
+		errors.As(err, &certificate) || errors.As(err, &hostname)
 }

@@ -70,6 +70,9 @@ func judge(b *batch, code sarama.KError) verdict {
 		}
 		return renumber
 	case sarama.ErrMessageSizeTooLarge, sarama.ErrMessageSetSizeTooLarge, sarama.ErrInvalidRecord, sarama.ErrInvalidTimestamp:
+		if b.n > 1 && b.uncertain {
+			return failedFor // the parts of what an earlier attempt may have stored would be stored twice
+		}
 		if b.n > 1 {
 			return split
 		}

@@ -15,7 +15,8 @@ import (
 // its partitions, and one goroutine per leader sends what has gathered.
 type writer struct {
 	conf   *sarama.Config // of the senders' connections
-	client sarama.Client  // knows topics and leaders; on connections of its own
+	client finder
+	send   func(*sender, []*batch) (*sarama.ProduceResponse, error)
 	wg     sync.WaitGroup // senders, and searches for leaders
 	stop   chan struct{}  // closed by close
 
@@ -27,19 +28,35 @@ type writer struct {
 	epoch    int16
 }
 
-func newWriter(cfg Config) (*writer, error) {
+// finder is what the writer needs of a client. It has connections of its own.
+type finder interface {
+	Partitions(topic string) ([]int32, error)
+	Leader(topic string, partition int32) (*sarama.Broker, error)
+	RefreshMetadata(topics ...string) error
+	InitProducerID() (*sarama.InitProducerIDResponse, error)
+	Close() error
+}
+
+func dialWriter(cfg Config) (*writer, error) {
 	client, err := sarama.NewClient(cfg.Brokers, cfg.finder())
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{
-		conf: cfg.producer(), client: client, stop: make(chan struct{}),
-		topics: map[string]*topic{}, senders: map[int32]*sender{},
-	}
-	if w.producer, w.epoch, err = w.newID(); err != nil {
+	w, err := newWriter(cfg.producer(), client, (*sender).produce)
+	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
 	return w, nil
+}
+
+func newWriter(conf *sarama.Config, client finder, send func(*sender, []*batch) (*sarama.ProduceResponse, error)) (*writer, error) {
+	w := &writer{
+		conf: conf, client: client, send: send, stop: make(chan struct{}),
+		topics: map[string]*topic{}, senders: map[int32]*sender{},
+	}
+	var err error
+	w.producer, w.epoch, err = w.newID()
+	return w, err
 }
 
 // newID asks for a producer id, which nobody else has, and its epoch.

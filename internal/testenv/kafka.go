@@ -19,6 +19,8 @@ type KafkaOptions struct {
 	Proxied bool     // every broker advertises a Proxy to clients; brokers reach each other past it
 	Heap    string   // of each JVM; defaults to "512m"
 	Config  []string // further lines of server.properties, such as "message.max.bytes=1000"
+
+	listeners func(kafkaNode) []string // further lines that need to know the node
 }
 
 // A KafkaCluster is a private Kafka.
@@ -65,6 +67,9 @@ func newKafkaNode(t testing.TB, id int, opts KafkaOptions) *KafkaNode {
 	n.Server = &Server{
 		t: t, name: "kafka node " + strconv.Itoa(id), dir: n.plan.dir,
 		ready: func(context.Context) error { return n.serves() },
+	}
+	if opts.listeners != nil {
+		n.plan.more = append(n.plan.more, opts.listeners(n.plan)...)
 	}
 	if opts.Proxied {
 		n.proxy = NewProxy(t, loopback(n.plan.client))

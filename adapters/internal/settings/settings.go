@@ -22,6 +22,17 @@ type TLS struct {
 	ServerName string `yaml:"server_name"` // expected in the certificate; defaults to the host that is dialled
 }
 
+// Check refuses a certificate without its key, and the reverse. It reads no file.
+func (t TLS) Check() error {
+	if t.CertFile != "" && t.KeyFile == "" {
+		return durable.Invalid("tls.key_file", "", "name the key of tls.cert_file")
+	}
+	if t.KeyFile != "" && t.CertFile == "" {
+		return durable.Invalid("tls.cert_file", "", "name the certificate of tls.key_file")
+	}
+	return nil
+}
+
 // Config reads the files; it is nil where TLS is not enabled.
 func (t TLS) Config() (*tls.Config, error) {
 	if !t.Enabled {
