@@ -15,6 +15,11 @@ import (
 // keys are the settings of t with a value each, as YAML in one line.
 func keys(t *testing.T, of reflect.Type) string {
 	t.Helper()
+	return "{ " + strings.Join(pairs(t, of), ", ") + " }"
+}
+
+func pairs(t *testing.T, of reflect.Type) []string {
+	t.Helper()
 	var out []string
 	for i := range of.NumField() {
 		f := of.Field(i)
@@ -24,6 +29,9 @@ func keys(t *testing.T, of reflect.Type) string {
 		}
 		value := "1"
 		switch {
+		case name == ",inline":
+			out = append(out, pairs(t, f.Type)...)
+			continue
 		case f.Type == reflect.TypeFor[time.Duration]():
 			value = "1s"
 		case f.Type.Kind() == reflect.Struct:
@@ -45,7 +53,7 @@ func keys(t *testing.T, of reflect.Type) string {
 		}
 		out = append(out, name+": "+value)
 	}
-	return "{ " + strings.Join(out, ", ") + " }"
+	return out
 }
 
 func check(text string) error {
