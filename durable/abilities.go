@@ -53,7 +53,44 @@ type LagReporter interface {
 
 // PartitionLag is how far a group is behind in one partition.
 type PartitionLag struct {
-	Partition int
-	Lag       int64 // records stored and not yet delivered or committed; -1 where unknown
-	Pending   int64 // delivered and not acknowledged, where the backend knows
+	Partition     int
+	Lag           int64         // records stored and not yet delivered or committed; -1 where unknown
+	Pending       int64         // delivered and not acknowledged, where the backend knows
+	OldestPending time.Duration // age of the oldest record among Pending; 0 where there is none or it is unknown
+	Members       []MemberLag   // who holds them, where the backend knows
+}
+
+// MemberLag is what one member of a group holds of a partition.
+type MemberLag struct {
+	Member        string
+	Pending       int64         // delivered to it and not acknowledged
+	OldestPending time.Duration // age of the oldest record among Pending; 0 where there is none
+}
+
+// Trimmer is an optional ability of a Backend.
+type Trimmer interface {
+	// Trim removes the oldest records of topic, of every partition alike. What some group has not acknowledged is
+	// kept unless t.AllowUnread is set. ErrTopicNotFound where the topic does not exist.
+	Trim(ctx context.Context, topic string, t Trim) (Trimmed, error)
+}
+
+// Trim says what may be removed. Where several fields are set each of them may remove something.
+type Trim struct {
+	MaxLen      int64     // keep at most so many records of a partition; 0: any number
+	Before      time.Time // remove what was stored before; zero: nothing
+	Exact       bool      // not a record more or less; otherwise a backend may keep some more, for less work
+	AllowUnread bool      // remove also what some group has not acknowledged
+}
+
+// Trimmed is what a Trim did.
+type Trimmed struct {
+	Records int64 // that were removed
+	Unread  int64 // of these, at least so many were not acknowledged by some group
+	Held    bool  // more would have been removed, but some group has not acknowledged it
+}
+
+// Remover is an optional ability of a Backend.
+type Remover interface {
+	// Remove deletes the records at ps and returns how many there were. Groups do not see them any more.
+	Remove(ctx context.Context, topic string, ps ...Position) (int64, error)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,7 +13,8 @@ import (
 
 var _ durable.Administrator = (*Backend)(nil)
 
-// createTopicScript has the hash of the topic as KEYS[1], its plain key as KEYS[2], and the number of partitions.
+// createTopicScript has the hash of the topic as KEYS[1], its plain key as KEYS[2], and the number of partitions, the
+// maximum length and the retention in milliseconds.
 // The reply is the number that the topic has, 0 where its plain key holds something already.
 const createTopicScript = `
 local have = redis.call('HGET', KEYS[1], 'partitions')
@@ -24,24 +26,26 @@ if n > 1 then
   redis.call('DEL', KEYS[2])
   redis.call('SET', KEYS[2], 'a topic of ' .. n .. ' partitions')
 end
-redis.call('HSET', KEYS[1], 'partitions', n)
+redis.call('HSET', KEYS[1], 'partitions', n, 'max_len', ARGV[2], 'retention_ms', ARGV[3])
 return n`
 
-// CreateTopic implements durable.Administrator. Partitions default to 1. A retention and a maximum length of one
-// topic are ErrUnsupported; replication is the server's. A stream that holds entries or groups has one partition.
+// CreateTopic implements durable.Administrator. Partitions default to 1. A retention and a maximum length, of each
+// partition, stand instead of the configured ones; replication is the server's. A stream that holds entries or groups
+// has one partition.
 func (b *Backend) CreateTopic(ctx context.Context, spec durable.TopicSpec) error {
 	n := max(spec.Partitions, 1)
 	if err := b.checkSpec(spec, n); err != nil {
 		return fmt.Errorf("redisstream: create topic: %w", err)
 	}
-	have, err := b.control.Eval(ctx, createTopicScript, []string{topicKey(spec.Name), spec.Name}, n).Int()
+	have, err := b.control.Eval(ctx, createTopicScript, []string{topicKey(spec.Name), spec.Name},
+		n, spec.MaxLen, spec.Retention.Milliseconds()).Int()
 	if err != nil {
 		return fmt.Errorf("redisstream: create topic %q: %w", spec.Name, unavailable(err))
 	}
 	if have == 0 {
 		return fmt.Errorf("redisstream: create topic %q with %d partitions: its key is in use: %w", spec.Name, n, durable.ErrTopicExists)
 	}
-	b.shapes.put(spec.Name, have)
+	b.shapes.forget(spec.Name)
 	if have != n {
 		return fmt.Errorf("redisstream: create topic %q with %d partitions: it has %d, and another number would break the order of its keys: "+
 			"create another topic and copy the events, or delete this one: %w", spec.Name, n, have, durable.ErrTopicExists)
@@ -59,8 +63,11 @@ func (b *Backend) checkSpec(spec durable.TopicSpec, n int) error {
 	if spec.Partitions < 0 || n > mostPartitions {
 		return durable.Invalid("partitions", strconv.Itoa(spec.Partitions), fmt.Sprintf("use 1 to %d", mostPartitions))
 	}
-	if spec.Retention > 0 || spec.MaxLen > 0 && spec.MaxLen != b.cfg.MaxLen {
-		return fmt.Errorf("retention of one topic, use the backend's MaxLen: %w", durable.ErrUnsupported)
+	if spec.MaxLen < 0 {
+		return durable.Invalid("max_len", strconv.FormatInt(spec.MaxLen, 10), "use 0 or more")
+	}
+	if spec.Retention < 0 || spec.Retention > 0 && spec.Retention < time.Millisecond {
+		return durable.Invalid("retention", spec.Retention.String(), "use at least 1ms")
 	}
 	return nil
 }
@@ -133,10 +140,11 @@ func (b *Backend) shapeOf(ctx context.Context, topic string) (n int, created boo
 	if err != nil {
 		return 0, false, unavailable(err)
 	}
-	if n, err = b.lookUp(ctx, topic); err != nil {
+	n, keep, err := b.lookUp(ctx, topic)
+	if err != nil {
 		return 0, false, err
 	}
-	b.shapes.put(topic, n)
+	b.shapes.put(topic, n, keep)
 	return n, count > 0, nil
 }
 

@@ -70,7 +70,9 @@ func (b *Backend) appendTo(ctx context.Context, topic string, n int, msgs []*mes
 	if err := b.encode(e, &to, msgs); err != nil {
 		return make([]durable.Position, len(msgs)), err
 	}
-	batch := rediskit.NewBatch(e.wire, len(msgs))
+	var more int
+	e.wire, more = b.appendTTL(e.wire, &to)
+	batch := rediskit.NewBatch(e.wire, len(msgs)+more)
 	fate, err := b.writer.Send(ctx, batch)
 	if fate != rediskit.Unknown {
 		e.keep()
@@ -81,6 +83,7 @@ func (b *Backend) appendTo(ctx context.Context, topic string, n int, msgs []*mes
 	case rediskit.Unknown:
 		return make([]durable.Position, len(msgs)), fail(topic, msgs, durable.Unknown, err)
 	default:
+		b.trimmer.appended(topic, len(msgs))
 		return b.results(&to, msgs, batch)
 	}
 }
@@ -138,6 +141,9 @@ func result(r *rediskit.Reply, came bool, lost, short error) (id string, s durab
 	if refused := r.Err(); refused != nil {
 		s, err = classify(refused)
 		return "", s, err
+	}
+	if r.Null() {
+		return "", durable.Rejected, fmt.Errorf("redisstream: append: %w", durable.ErrTopicNotFound)
 	}
 	id = r.Text()
 	switch {

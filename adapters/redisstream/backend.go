@@ -24,16 +24,28 @@ type Connection = rediskit.Config
 type Config struct {
 	Connection                    // Addr is required
 	Marshaller      Marshaller    // defaults to watermill-redisstream's layout, encoded with less work
-	MaxLen          int64         // entries after which the oldest are trimmed, approximately; defaults to no limit
 	MaxMessageBytes int           // largest message; defaults to no limit of ours
 	AppendTimeout   time.Duration // after which an append without an answer is Unknown; defaults to 5 s
 	ClaimIdle       time.Duration // after which others take over what a dead member held, Ordering None; defaults to 1 min
-	Persistence     string        // PersistenceWarn or PersistenceRequire; defaults to PersistenceWarn
-	MinReplicas     int           // replicas that must have acknowledged an append, else it is Unknown; defaults to 0
-	Logger          *slog.Logger  // defaults to slog.Default
-	NoAck           bool          // Ordering None: what is read counts as acknowledged, at most once
 	OrderedAppend   bool          // an append stops at the first message of a partition that is refused; defaults to going on
 	LeaseTTL        time.Duration // after which another member may follow a dead one, Ordering PerKey; defaults to 10 s
+	Persistence     string        // PersistenceWarn or PersistenceRequire; defaults to PersistenceWarn
+	MinReplicas     int           // replicas that must have acknowledged an append, else it is Unknown; defaults to 0
+	NoAck           bool          // Ordering None: what is read counts as acknowledged, at most once
+	OnlyExisting    bool          // appending to a stream that does not exist is durable.ErrTopicNotFound
+	Logger          *slog.Logger  // defaults to slog.Default
+
+	// Trimming in the background, of the topics that this backend appends to. What a group has not acknowledged is
+	// kept unless AllowUnread is set, and counted in Stats where it was not.
+	MaxLen      int64         // entries of a partition that are kept; defaults to no limit
+	Retention   time.Duration // age after which entries are trimmed; defaults to no limit
+	ExactTrim   bool          // to the entry; otherwise some more stay (up to a node of the server's), for less work
+	AllowUnread bool          // trims what a group has not acknowledged too
+
+	// TTL is after how long the streams of a topic end as a whole, read or not, since the first append or, with
+	// SlidingTTL, since the last; defaults to never.
+	TTL        time.Duration
+	SlidingTTL bool
 }
 
 // Backend is a durable.Backend on Redis Streams.
@@ -41,7 +53,9 @@ type Backend struct {
 	cfg      Config
 	writer   *rediskit.Writer // of appends
 	acks     *rediskit.Writer // of acknowledgements, Ordering None
+	server   server
 	stats    stats
+	trimmer  *trimmer
 	control  *redis.Client
 	shapes   shapes
 	turn     atomic.Uint64 // of messages without a key
@@ -60,14 +74,8 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("redisstream: %w", err)
 	}
-	if cfg.MaxLen < 0 || cfg.MaxMessageBytes < 0 || cfg.AppendTimeout < 0 || cfg.ClaimIdle < 0 || cfg.LeaseTTL < 0 {
-		return nil, errors.New(`redisstream: settings "max_len", "max_message_bytes", "append_timeout", "claim_idle" and "lease_ttl": use 0 or more`)
-	}
-	if cfg.MinReplicas < 0 {
-		return nil, errors.New(`redisstream: setting "min_replicas": use 0 or more`)
-	}
-	if p := cfg.Persistence; p != "" && p != PersistenceWarn && p != PersistenceRequire {
-		return nil, fmt.Errorf("redisstream: setting \"persistence\": %q is neither %q nor %q", p, PersistenceWarn, PersistenceRequire)
+	if err := cfg.limits().Check(); err != nil {
+		return nil, fmt.Errorf("redisstream: setting %w", err)
 	}
 	if cfg.AppendTimeout == 0 {
 		cfg.AppendTimeout = defaultAppendTimeout
@@ -82,8 +90,14 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if err := b.checkDurability(ctx); err != nil {
 		return nil, errors.Join(err, b.control.Close())
 	}
+	known, err := b.askServer(ctx)
+	if err != nil {
+		return nil, errors.Join(err, b.control.Close())
+	}
+	b.server = known
 	b.writer = cfg.NewWriter(cfg.AppendTimeout, cfg.waitCommand())
 	b.acks = cfg.NewWriter(cfg.CommandTimeout(), nil)
+	b.trimmer = b.newTrimmer()
 	return b, nil
 }
 
@@ -99,6 +113,7 @@ func (b *Backend) Close(ctx context.Context) error {
 		go func() { // ends with the writer, which AppendTimeout bounds
 			left := b.closeMembers()
 			b.writer.Close()
+			b.trimmer.close()
 			b.acks.Close()
 			b.closeErr = errors.Join(left, b.control.Close())
 			close(b.stopped)

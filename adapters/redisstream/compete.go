@@ -24,6 +24,7 @@ type share struct {
 	held    map[entryNumber]struct{} // read and not acknowledged
 	acks    []durable.Position       // to acknowledge
 	acking  []durable.Position       // on their way
+	open    int                      // read and not given to Ack
 	leaving bool                     // the topic was taken out; the rest is handed over when nothing runs
 
 	adopting  bool   // the reader's: own pending entries that are not held are to be read
@@ -33,22 +34,25 @@ type share struct {
 
 // competitor is a member of a group under Ordering None: members compete for the entries of each partition.
 type competitor struct {
-	b       *Backend
-	group   durable.Group
-	log     *slog.Logger
-	session *rediskit.Session // the reader's
-	epoch   time.Time         // what beat counts from
-	beat    atomic.Int64      // when the heart last beat, whether or not the server heard it
-	asked   atomic.Int64      // how many deliveries the last Fetch asked for
-	ctx     context.Context   // ends when Close begins
-	cancel  context.CancelFunc
-	work    sync.WaitGroup
-	batches chan []durable.Delivery // what was read, in order; unbuffered: one batch is read ahead
-	again   chan struct{}           // capacity 1: back is not empty
-	ackKick chan struct{}           // capacity 1: there are acks
-	left    chan struct{}           // closed when the hand-over is over
-	leave   sync.Once
-	leftErr error // written before left is closed
+	b        *Backend
+	group    durable.Group
+	log      *slog.Logger
+	session  *rediskit.Session // the reader's
+	epoch    time.Time         // what beat counts from
+	beat     atomic.Int64      // when the heart last beat, whether or not the server heard it
+	asked    atomic.Int64      // how many deliveries the last Fetch asked for
+	ctx      context.Context   // ends when Close begins
+	cancel   context.CancelFunc
+	work     sync.WaitGroup
+	batches  chan []durable.Delivery // what was read, in order; unbuffered: one batch is read ahead
+	again    chan struct{}           // capacity 1: back is not empty
+	roomKick chan struct{}           // capacity 1: something was acknowledged
+	ackKick  chan struct{}           // capacity 1: there are acks
+	left     chan struct{}           // closed when the hand-over is over
+	leave    sync.Once
+	leftErr  error // written before left is closed
+
+	pace pace
 
 	settling sync.Mutex // held by SetTopics; taken before mu
 
@@ -58,6 +62,7 @@ type competitor struct {
 	back    []durable.Delivery // released: fetched again first
 	rest    []durable.Delivery // of the batch that is being fetched
 	epochs  int64              // of claims
+	lastAck time.Time
 }
 
 var _ durable.Consumer = (*competitor)(nil)
@@ -71,7 +76,7 @@ func (b *Backend) compete(ctx context.Context, g durable.Group) (durable.Consume
 	m := &competitor{
 		b: b, group: g, log: b.logger().With("group", g.Name), session: b.cfg.NewSession(), epoch: time.Now(),
 		batches: make(chan []durable.Delivery), again: make(chan struct{}, 1), ackKick: make(chan struct{}, 1),
-		left: make(chan struct{}), byClaim: map[*durable.Claim]*share{},
+		roomKick: make(chan struct{}, 1), left: make(chan struct{}), byClaim: map[*durable.Claim]*share{},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	for _, t := range g.Topics {
@@ -135,7 +140,7 @@ func (m *competitor) lose(s *share, cause error) {
 	}
 	s.claim.Lose(cause)
 	delete(m.byClaim, s.claim)
-	s.claim = nil
+	s.claim, s.open = nil, 0
 	clear(s.held)
 	for _, ps := range [][]durable.Position{s.acks, s.acking} {
 		for _, p := range ps {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/durable"
@@ -14,23 +15,29 @@ const mostAcks = 1000 // ids of one acknowledgement
 
 // Ack implements durable.Consumer. A goroutine of the member writes the acks.
 func (m *competitor) Ack(_ context.Context, ds ...durable.Delivery) error {
-	if m.b.cfg.NoAck {
-		return nil
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.lastAck = time.Now()
 	var s *share
 	for i := range ds {
 		if i == 0 || ds[i].Claim != ds[i-1].Claim {
 			s = m.byClaim[ds[i].Claim]
 		}
-		if s == nil {
+		switch {
+		case m.b.cfg.NoAck && s != nil:
+			s.open--
+			continue
+		case m.b.cfg.NoAck:
+			continue
+		case s == nil:
 			m.b.stats.late.Add(1)
 			continue
 		}
 		s.acks = append(s.acks, ds[i].Position)
+		s.open--
 	}
 	poke(m.ackKick)
+	poke(m.roomKick)
 	return nil
 }
 
@@ -98,7 +105,7 @@ func (m *competitor) takeAcks() (wire []byte, flushed []*share, commands int) {
 		flushed = append(flushed, s)
 		for from := 0; from < len(s.acking); from += mostAcks {
 			page := s.acking[from:min(from+mostAcks, len(s.acking))]
-			wire = appendAck(wire, s.key, m.group.Name, page)
+			wire = m.b.server.appendAck(wire, s.key, m.group.Name, page)
 			commands++
 		}
 	}
@@ -143,15 +150,4 @@ func (m *competitor) settle(flushed []*share, done bool) {
 		clear(s.acking)
 		s.acking = s.acking[:0]
 	}
-}
-
-// appendAck adds an XACK.
-func appendAck(wire []byte, key, group string, ps []durable.Position) []byte {
-	wire = rediskit.AppendArray(wire, 3+len(ps))
-	wire = append(wire, "$4\r\nxack\r\n"...)
-	wire = rediskit.AppendWord(rediskit.AppendWord(wire, key), group)
-	for _, p := range ps {
-		wire = rediskit.AppendWord(wire, entryID(p))
-	}
-	return wire
 }

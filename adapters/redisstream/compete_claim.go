@@ -55,16 +55,16 @@ func (m *competitor) pending(ctx context.Context, s *share, from string) ([]redi
 	}).Result()
 }
 
-// claimIdle takes a page of each share over that other members left alone for Config.ClaimIdle, and tells whether
+// claimIdle takes a page of at most most entries of each share over that other members left alone for Config.ClaimIdle, and tells whether
 // there may be more.
-func (m *competitor) claimIdle(shares []turn) (full bool, err error) {
+func (m *competitor) claimIdle(shares []turn, most int) (full bool, err error) {
 	idle := m.b.claimIdle().Milliseconds()
 	for _, s := range shares {
 		if s.claimFrom == "" {
 			s.claimFrom = "-"
 		}
-		reply, err := claimIdleScript.Run(m.ctx, m.b.control, []string{s.key},
-			m.group.Name, m.group.Member, idle, readCount, s.claimFrom).Slice()
+		reply, err := m.b.server.claimIdle().Run(m.ctx, m.b.control, []string{s.key},
+			m.group.Name, m.group.Member, idle, most, s.claimFrom).Slice()
 		if err != nil {
 			return false, err
 		}
@@ -73,7 +73,7 @@ func (m *competitor) claimIdle(shares []turn) (full bool, err error) {
 			return false, fmt.Errorf("claim: %w", err)
 		}
 		s.claimFrom = "-"
-		if n == readCount {
+		if n == int64(most) {
 			s.claimFrom, full = "("+last, true
 		}
 	}

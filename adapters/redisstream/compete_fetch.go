@@ -74,6 +74,7 @@ func (m *competitor) Release(ds ...durable.Delivery) {
 		case s == nil:
 		case s.leaving:
 			delete(s.held, numberOf(entryID(d.Position))) // handed over when the rest is done
+			s.open--
 		default:
 			m.back = append(m.back, d)
 		}

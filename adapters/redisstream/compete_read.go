@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,7 +65,11 @@ func (m *competitor) readopt() {
 func (m *competitor) remake() error {
 	for _, s := range m.holdings() {
 		if s.of > 1 && s.partition == 0 {
-			if err := m.b.CreateTopic(m.ctx, durable.TopicSpec{Name: s.topic, Partitions: s.of}); err != nil {
+			err := m.b.CreateTopic(m.ctx, durable.TopicSpec{Name: s.topic, Partitions: s.of})
+			if errors.Is(err, durable.ErrTopicExists) {
+				return m.reshape(s.topic)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -73,6 +78,20 @@ func (m *competitor) remake() error {
 		}
 	}
 	return nil
+}
+
+// reshape consumes a topic that was made again with another number of partitions.
+func (m *competitor) reshape(topic string) error {
+	m.mu.Lock()
+	for _, s := range m.shares {
+		if s.topic == topic {
+			m.lose(s, durable.ErrFenced)
+		}
+	}
+	m.shares = slices.DeleteFunc(m.shares, func(s *share) bool { return s.topic == topic })
+	m.mu.Unlock()
+	m.b.shapes.forget(topic)
+	return m.join(m.ctx, durable.TopicStart{Topic: topic, Start: durable.Oldest()})
 }
 
 // holdings is the shares that are read. One whose claim was lost has a new one.
@@ -97,11 +116,16 @@ func (m *competitor) holdings() []turn {
 	return out
 }
 
-// readOnce looks for a page of what is pending and reads what is new, so that neither waits for all of the other.
+// readOnce looks for a page of what is pending and reads what is new, so that neither waits for all of the other, as
+// far as there is room.
 func (m *competitor) readOnce(nextClaim *time.Time) error {
 	shares := m.holdings()
 	if len(shares) == 0 {
 		m.pause(readBlock)
+		return nil
+	}
+	room := m.makeRoom()
+	if room <= 0 {
 		return nil
 	}
 	more := false
@@ -115,7 +139,7 @@ func (m *competitor) readOnce(nextClaim *time.Time) error {
 		more = more || s.adopting
 	}
 	if now := time.Now(); !now.Before(*nextClaim) {
-		full, err := m.claimIdle(shares)
+		full, err := m.claimIdle(shares, min(room, readCount))
 		if err != nil {
 			return err
 		}
@@ -123,12 +147,12 @@ func (m *competitor) readOnce(nextClaim *time.Time) error {
 			*nextClaim = now.Add(min(m.b.claimIdle()/4, time.Second))
 		}
 	}
-	return m.readNew(shares, more)
+	return m.readNew(shares, min(room, readCount), more)
 }
 
 // readNew reads from all shares, and waits for new entries unless there is more to do.
-func (m *competitor) readNew(shares []turn, more bool) error {
-	count := min(max(int(m.asked.Load()), 1), readCount)
+func (m *competitor) readNew(shares []turn, most int, more bool) error {
+	count := min(max(int(m.asked.Load()), 1), most)
 	words := []string{"xreadgroup", "group", m.group.Name, m.group.Member, "count", strconv.Itoa(count)}
 	if !more {
 		words = append(words, "block", strconv.FormatInt(readBlock.Milliseconds(), 10))
@@ -211,6 +235,7 @@ func (m *competitor) note(ds []durable.Delivery) bool {
 	if s == nil {
 		return false
 	}
+	s.open += len(ds)
 	if m.b.cfg.NoAck {
 		return true
 	}

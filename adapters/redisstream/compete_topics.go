@@ -61,6 +61,7 @@ func (m *competitor) drain(s *share) {
 			return false
 		}
 		delete(s.held, numberOf(entryID(d.Position)))
+		s.open--
 		return true
 	}
 	m.rest, m.back = slices.DeleteFunc(m.rest, letGo), slices.DeleteFunc(m.back, letGo)

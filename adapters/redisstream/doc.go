@@ -27,8 +27,33 @@
 // stored entry counts as expired too, because the server does not tell what it trimmed. A topic that was deleted
 // and made again keeps no trace of the old one: an old position that falls between its entries is not detected.
 //
+// # Competing members
+//
+// Under Ordering None the members of a group compete for the entries of each partition, as other users of consumer
+// groups know it. Pending entries of a member that comes back under its name are read first, those that other members
+// left alone for Config.ClaimIdle are claimed, and both by pages, in turns with new entries, so that a large backlog
+// never delays these. Entries in work are kept from being claimed by a heartbeat that looks at their owner: a handler
+// may run for as long as it takes. A member that leaves hands its entries over, and is removed only when it has none.
+//
+// A process that stood still for longer than Config.ClaimIdle, or was cut off for so long and finds that others have
+// taken what it held, loses its claims: handlers that run are cancelled, their acknowledgements are ignored and
+// counted (Stats.LateAcks), and what is still its own comes again. A group or stream that vanishes (FLUSHALL, XGROUP
+// DESTROY, a failover to a server that does not have it) is made again at the oldest entry, with the partitions of
+// its topic, and logged once.
+//
+// Config.NoAck reads without a pending list: at most once.
+//
+// # Trimming
+//
+// Config.MaxLen and Config.Retention, or those of a topic's TopicSpec, are kept in the background by every backend
+// that appends to the topic, by the server's clock. What some group has not acknowledged stays unless
+// Config.AllowUnread is set; a topic that exceeds its bound for that reason is logged once, and what was trimmed
+// unread is counted in Stats. Trim does the same when asked, Remove deletes single entries. Config.TTL ends the
+// streams of a topic as a whole.
+//
 // # Limits
 //
 // One server or a Sentinel-less primary; a topic has at most 4096 partitions; the number of partitions of a topic
-// cannot change; trimming is by Config.MaxLen for every topic of the backend (default: none), not by topic or age.
+// cannot change. A group that nobody uses any more holds trimming back until it is deleted (XGROUP DESTROY).
+// Two members of the same name at the same time read each other's pending entries.
 package redisstream

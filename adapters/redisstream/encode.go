@@ -57,17 +57,40 @@ func (b *Backend) encode(e *encoder, to *placement, msgs []*message.Message) err
 // appendHead adds the words of an XADD up to its pairs of field and value.
 func (b *Backend) appendHead(wire []byte, stream string, pairs int) []byte {
 	words := 3 + 2*pairs
-	if b.cfg.MaxLen > 0 {
-		words += 3
+	if b.cfg.OnlyExisting {
+		words++
 	}
 	wire = rediskit.AppendArray(wire, words)
 	wire = append(wire, "$4\r\nxadd\r\n"...)
 	wire = rediskit.AppendWord(wire, stream)
-	if b.cfg.MaxLen > 0 {
-		wire = append(wire, "$6\r\nmaxlen\r\n$1\r\n~\r\n"...)
-		wire = rediskit.AppendWord(wire, strconv.FormatInt(b.cfg.MaxLen, 10))
+	if b.cfg.OnlyExisting {
+		wire = append(wire, "$10\r\nnomkstream\r\n"...)
 	}
 	return append(wire, "$1\r\n*\r\n"...)
+}
+
+// appendTTL adds the commands that let the streams of an append end, and returns how many.
+func (b *Backend) appendTTL(wire []byte, to *placement) ([]byte, int) {
+	if b.cfg.TTL == 0 {
+		return wire, 0
+	}
+	streams := to.streams
+	if to.n == 1 {
+		streams = []string{to.topic}
+	}
+	ms, n := strconv.FormatInt(b.cfg.TTL.Milliseconds(), 10), 0
+	for _, s := range streams {
+		if s == "" {
+			continue
+		}
+		n++
+		if b.cfg.SlidingTTL {
+			wire = rediskit.AppendCommand(wire, "pexpire", s, ms)
+		} else {
+			wire = rediskit.AppendCommand(wire, "pexpire", s, ms, "nx")
+		}
+	}
+	return wire, n
 }
 
 // encodeCustom encodes by the configured marshaller.

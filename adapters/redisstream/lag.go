@@ -3,14 +3,41 @@ package redisstream
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/dualstream/dualstream/durable"
 )
 
 var _ durable.LagReporter = (*Backend)(nil)
 
+// lagScript describes group ARGV[1] of the stream KEYS[1]. The reply is empty where there is none; otherwise its lag
+// (-1 where the server does not know it), its pending entries, the server's time in milliseconds, the first of the
+// pending, and for each member that holds some its name, how many, and the first of them.
+var lagScript = redis.NewScript(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
+local group
+for _, raw in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local g = {}
+  for i = 1, #raw, 2 do g[raw[i]] = raw[i + 1] end
+  if g['name'] == ARGV[1] then group = g end
+end
+if not group then return {} end
+local now = redis.call('TIME')
+local out = {group['lag'] or -1, group['pending'], now[1] * 1000 + math.floor(now[2] / 1000), ''}
+if group['pending'] == 0 then return out end
+local sum = redis.call('XPENDING', KEYS[1], ARGV[1])
+out[4] = sum[2]
+for _, c in ipairs(sum[4]) do
+  local first = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, c[1])
+  out[#out + 1] = {c[1], tonumber(c[2]), first[1][1]}
+end
+return out`)
+
 // Lag implements durable.LagReporter by what the server counts. A partition in which the group was not made yet,
 // and one whose count the server lost by deletions, have the lag -1. A group that no partition knows is invalid.
+// Under Ordering PerKey nothing is pending: what is not committed is lag.
 func (b *Backend) Lag(ctx context.Context, group, topic string) ([]durable.PartitionLag, error) {
 	n, _, err := b.find(ctx, topic)
 	if err != nil {
@@ -18,19 +45,43 @@ func (b *Backend) Lag(ctx context.Context, group, topic string) ([]durable.Parti
 	}
 	out, found := make([]durable.PartitionLag, n), false
 	for p := range n {
-		out[p] = durable.PartitionLag{Partition: p, Lag: -1}
-		groups, err := b.control.XInfoGroups(ctx, streamKey(topic, p, n)).Result()
-		if err != nil && !missing(err) {
+		reply, err := lagScript.Run(ctx, b.control, []string{streamKey(topic, p, n)}, group).Slice()
+		if err != nil {
 			return nil, fmt.Errorf("redisstream: lag of %q in %q: %w", group, topic, unavailable(err))
 		}
-		for _, g := range groups {
-			if g.Name == group {
-				out[p].Lag, out[p].Pending, found = g.Lag, g.Pending, true
-			}
+		out[p] = durable.PartitionLag{Partition: p, Lag: -1}
+		if len(reply) >= 4 {
+			found = true
+			readLag(&out[p], reply)
 		}
 	}
 	if !found {
 		return nil, fmt.Errorf("redisstream: lag in %q: %w", topic, durable.Invalid("group", group, "name a group that has consumed this topic"))
 	}
 	return out, nil
+}
+
+// readLag reads a reply of lagScript that is not empty.
+func readLag(l *durable.PartitionLag, reply []any) {
+	l.Lag, _ = reply[0].(int64)
+	l.Pending, _ = reply[1].(int64)
+	now, _ := reply[2].(int64)
+	age := func(id any) time.Duration {
+		text, _ := id.(string)
+		if text == "" {
+			return 0
+		}
+		return max(time.Duration(now-int64(numberOf(text).ms))*time.Millisecond, 0)
+	}
+	l.OldestPending = age(reply[3])
+	for _, row := range reply[4:] {
+		m, ok := row.([]any)
+		if !ok || len(m) != 3 {
+			continue
+		}
+		held := durable.MemberLag{OldestPending: age(m[2])}
+		held.Member, _ = m[0].(string)
+		held.Pending, _ = m[1].(int64)
+		l.Members = append(l.Members, held)
+	}
 }

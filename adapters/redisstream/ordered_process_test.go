@@ -10,6 +10,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
 
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/durable/durabletest"
@@ -18,15 +19,21 @@ import (
 
 const processLease = 2 * time.Second
 
-func TestMain(m *testing.M) { testenv.Main(m, map[string]func(){"member": processMember}) }
+func TestMain(m *testing.M) {
+	testenv.RunHelper(map[string]func(){
+		"member":     func() { processMember(durable.PerKey) },
+		"competitor": func() { processMember(durable.None) },
+	})
+	goleak.VerifyTestMain(m)
+}
 
 // processMember is a member in a process of its own. Handlers take 20 ms and note start and end in a list on the
 // server, whose order is that of all processes.
-func processMember() {
+func processMember(ordering durable.Ordering) {
 	addr, topic, name, log := os.Getenv("T_ADDR"), os.Getenv("T_TOPIC"), os.Getenv("T_NAME"), os.Getenv("T_LOG")
 	ctx := context.Background()
 	raw := redis.NewClient(&redis.Options{Addr: addr})
-	b, err := Open(ctx, Config{Connection: Connection{Addr: addr}, LeaseTTL: processLease})
+	b, err := Open(ctx, Config{Connection: Connection{Addr: addr}, LeaseTTL: processLease, ClaimIdle: processLease})
 	if err != nil {
 		fmt.Println("fault", err)
 		os.Exit(1)
@@ -34,7 +41,7 @@ func processMember() {
 	note := func(what string, m *message.Message) error {
 		return raw.RPush(ctx, log, strings.Join([]string{what, name, durable.Key(m), m.UUID}, " ")).Err()
 	}
-	err = durable.Process(ctx, b, durable.Group{Name: "g", Member: name, Topics: durable.Topics(topic)}, func(m *message.Message) error {
+	err = durable.Process(ctx, b, durable.Group{Name: "g", Member: name, Topics: durable.Topics(topic), Ordering: ordering}, func(m *message.Message) error {
 		if err := note("start", m); err != nil {
 			return err
 		}
@@ -102,7 +109,7 @@ func (p *processes) judgeLog(promise durabletest.Promise) durabletest.Report {
 	testenv.Await(p.t, time.Minute, func() bool {
 		lag, err := p.b.Lag(p.t.Context(), "g", p.topic)
 		for _, l := range lag {
-			if err != nil || l.Lag != 0 {
+			if err != nil || l.Lag != 0 || l.Pending != 0 {
 				return false
 			}
 		}

@@ -16,31 +16,57 @@ type ConnectionSettings = rediskit.Settings
 // Settings are the keys of the section durable.redisstream of a configuration file; see Config.
 type Settings struct {
 	ConnectionSettings `yaml:",inline"`
+	Limits             `yaml:",inline"`
 
+	NoAck        bool `yaml:"no_ack"`
+	OnlyExisting bool `yaml:"only_existing"`
+	ExactTrim    bool `yaml:"exact_trim"`
+	AllowUnread  bool `yaml:"allow_unread"`
+	SlidingTTL   bool `yaml:"sliding_ttl"`
+}
+
+// Limits are those of Settings that have a range; see Config.
+type Limits struct {
 	MaxLen          int64         `yaml:"max_len"`
+	Retention       time.Duration `yaml:"retention"`
+	TTL             time.Duration `yaml:"ttl"`
 	MaxMessageBytes int           `yaml:"max_message_bytes"`
 	AppendTimeout   time.Duration `yaml:"append_timeout"`
-	OrderedAppend   bool          `yaml:"ordered_append"`
 	ClaimIdle       time.Duration `yaml:"claim_idle"`
+	OrderedAppend   bool          `yaml:"ordered_append"`
 	LeaseTTL        time.Duration `yaml:"lease_ttl"`
 	Persistence     string        `yaml:"persistence"`
 	MinReplicas     int           `yaml:"min_replicas"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
-func (s Settings) Check() error {
-	if p := s.Persistence; p != "" && p != PersistenceWarn && p != PersistenceRequire {
+func (l Limits) Check() error {
+	if p := l.Persistence; p != "" && p != PersistenceWarn && p != PersistenceRequire {
 		return durable.Invalid("persistence", p, "write warn or require")
 	}
 	return settings.First(
-		s.ConnectionSettings.Check(),
-		settings.NotNegative("max_len", s.MaxLen),
-		settings.NotNegative("max_message_bytes", int64(s.MaxMessageBytes)),
-		settings.Duration("append_timeout", s.AppendTimeout),
-		settings.Duration("claim_idle", s.ClaimIdle),
-		settings.Duration("lease_ttl", s.LeaseTTL),
-		settings.NotNegative("min_replicas", int64(s.MinReplicas)),
+		settings.NotNegative("max_len", l.MaxLen),
+		settings.Duration("retention", l.Retention),
+		settings.Duration("ttl", l.TTL),
+		settings.NotNegative("max_message_bytes", int64(l.MaxMessageBytes)),
+		settings.Duration("append_timeout", l.AppendTimeout),
+		settings.Duration("claim_idle", l.ClaimIdle),
+		settings.Duration("lease_ttl", l.LeaseTTL),
+		settings.NotNegative("min_replicas", int64(l.MinReplicas)),
 	)
+}
+
+// limits is the part of c that has a range.
+func (c Config) limits() Limits {
+	return Limits{
+		MaxLen: c.MaxLen, Retention: c.Retention, TTL: c.TTL, MaxMessageBytes: c.MaxMessageBytes, AppendTimeout: c.AppendTimeout,
+		ClaimIdle: c.ClaimIdle, LeaseTTL: c.LeaseTTL, Persistence: c.Persistence, MinReplicas: c.MinReplicas,
+	}
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s Settings) Check() error {
+	return settings.First(s.ConnectionSettings.Check(), s.Limits.Check())
 }
 
 // Config is what Open takes. It reads the files that TLS names.
@@ -50,8 +76,10 @@ func (s Settings) Config(logger *slog.Logger) (Config, error) {
 		return Config{}, err
 	}
 	return Config{
-		Connection: connection,
-		MaxLen:     s.MaxLen, MaxMessageBytes: s.MaxMessageBytes, AppendTimeout: s.AppendTimeout,
-		ClaimIdle: s.ClaimIdle, LeaseTTL: s.LeaseTTL, OrderedAppend: s.OrderedAppend, Persistence: s.Persistence, MinReplicas: s.MinReplicas, Logger: logger,
+		Connection: connection, Logger: logger,
+		MaxMessageBytes: s.MaxMessageBytes, AppendTimeout: s.AppendTimeout, ClaimIdle: s.ClaimIdle, OrderedAppend: s.OrderedAppend, LeaseTTL: s.LeaseTTL,
+		Persistence: s.Persistence, MinReplicas: s.MinReplicas, NoAck: s.NoAck, OnlyExisting: s.OnlyExisting,
+		MaxLen: s.MaxLen, Retention: s.Retention, ExactTrim: s.ExactTrim, AllowUnread: s.AllowUnread,
+		TTL: s.TTL, SlidingTTL: s.SlidingTTL,
 	}, nil
 }

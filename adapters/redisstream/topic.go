@@ -19,6 +19,8 @@ const (
 	shapeTTL       = time.Second // how long a looked up number of partitions is used before it is looked up again
 	mostPartitions = 4096
 	fieldParts     = "partitions"
+	fieldLen       = "max_len"      // of the topic; 0 or none: as configured
+	fieldRetention = "retention_ms" // of the topic; 0 or none: as configured
 )
 
 // topicKey is the hash that holds the shape of topic. It lies in the cluster slot of the stream of one partition.
@@ -105,9 +107,10 @@ func storedAt(id string) time.Time {
 	return time.UnixMilli(int64(ms)).UTC()
 }
 
-// shape is a number of partitions that was looked up.
+// shape is what is known of a topic, such as its number of partitions.
 type shape struct {
 	n       int
+	keep    keeping
 	until   time.Time // after which one caller looks it up again
 	looking bool      // one caller does; the others use n
 }
@@ -134,13 +137,23 @@ func (s *shapes) get(topic string) (n int, known, fresh bool) {
 	}
 }
 
-func (s *shapes) put(topic string, n int) {
+// keeping is the last known.
+func (s *shapes) keeping(topic string) keeping {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.byTopic[topic]; c != nil {
+		return c.keep
+	}
+	return keeping{}
+}
+
+func (s *shapes) put(topic string, n int, k keeping) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byTopic == nil {
 		s.byTopic = map[string]*shape{}
 	}
-	s.byTopic[topic] = &shape{n: n, until: time.Now().Add(shapeTTL)}
+	s.byTopic[topic] = &shape{n: n, keep: k, until: time.Now().Add(shapeTTL)}
 }
 
 func (s *shapes) forget(topic string) {
@@ -156,35 +169,40 @@ func (b *Backend) partitions(ctx context.Context, topic string) (int, error) {
 	if fresh {
 		return n, nil
 	}
-	found, err := b.lookUp(ctx, topic)
+	found, keep, err := b.lookUp(ctx, topic)
 	if err == nil && known && n > 1 && found == 1 {
 		found, err = b.restore(ctx, topic, n)
 	}
 	if err != nil && known {
-		found, err = n, nil
+		found, keep, err = n, b.shapes.keeping(topic), nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	b.shapes.put(topic, found)
+	b.shapes.put(topic, found, keep)
 	return found, nil
 }
 
-// lookUp asks the server for the number of partitions of topic.
-func (b *Backend) lookUp(ctx context.Context, topic string) (int, error) {
-	text, err := b.control.HGet(ctx, topicKey(topic), fieldParts).Result()
-	if errors.Is(err, redis.Nil) {
-		return 1, nil
-	}
+// lookUp asks the server for the number of partitions of topic and for how much of it is kept.
+func (b *Backend) lookUp(ctx context.Context, topic string) (int, keeping, error) {
+	values, err := b.control.HMGet(ctx, topicKey(topic), fieldParts, fieldLen, fieldRetention).Result()
 	if err != nil {
-		return 0, fmt.Errorf("redisstream: partitions of %q: %w", topic, unavailable(err))
+		return 0, keeping{}, fmt.Errorf("redisstream: partitions of %q: %w", topic, unavailable(err))
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > mostPartitions {
-		return 0, fmt.Errorf("redisstream: partitions of %q: the field %q of %q is %q, no number from 1 to %d",
-			topic, fieldParts, topicKey(topic), text, mostPartitions)
+	numbers := [3]int64{1}
+	for i, name := range []string{fieldParts, fieldLen, fieldRetention} {
+		text, ok := values[i].(string)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 || i == 0 && (n < 1 || n > mostPartitions) {
+			return 0, keeping{}, fmt.Errorf("redisstream: partitions of %q: the field %q of %q is %q, no number in range",
+				topic, name, topicKey(topic), text)
+		}
+		numbers[i] = n
 	}
-	return n, nil
+	return int(numbers[0]), keeping{maxLen: numbers[1], retention: time.Duration(numbers[2]) * time.Millisecond}, nil
 }
 
 // unavailable marks what may pass: a refusal for now or no connection.

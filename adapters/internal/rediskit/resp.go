@@ -127,6 +127,15 @@ func (r *Reply) Bytes() []byte {
 	return s
 }
 
+// Null reads a null text and leaves any other reply where it is.
+func (r *Reply) Null() bool {
+	if r.bad || !bytes.HasPrefix(r.rest, []byte("$-1\r\n")) {
+		return false
+	}
+	r.rest = r.rest[len("$-1\r\n"):]
+	return true
+}
+
 // Text is Bytes as text.
 func (r *Reply) Text() string { return view(r.Bytes()) }
 

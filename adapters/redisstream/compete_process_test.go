@@ -1,0 +1,75 @@
+package redisstream
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dualstream/dualstream/durable/durabletest"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+func (p *processes) compete(name string) *testenv.Process {
+	return testenv.Reexec(p.t, "competitor", "T_ADDR="+p.cfg.Addr, "T_TOPIC="+p.topic, "T_NAME="+name, "T_LOG="+p.log)
+}
+
+func TestACompetitorIsKilledAmidHandlers(t *testing.T) {
+	p := newProcesses(t)
+	one, two := p.compete("one"), p.compete("two")
+	p.publish(p.b, 600)
+	p.awaitLines(40, "start one")
+	p.awaitLines(40, "start two")
+	one.Kill()
+	p.note("died one")
+	p.publish(p.b, 200)
+	r := p.judgeLog(durabletest.Promise{})
+	if most := 512; len(r.Duplicated) > most {
+		t.Errorf("got %d events handled again, want at most the %d that were not acknowledged", len(r.Duplicated), most)
+	}
+	two.Kill()
+}
+
+func TestACompetitorThatStoodStillStartsNothingThatIsAnothers(t *testing.T) {
+	p := newProcesses(t)
+	zombie := p.compete("zombie")
+	p.publish(p.b, 400)
+	p.awaitLines(20, "start zombie")
+	zombie.Freeze()
+	p.note("died zombie")
+	other := p.compete("other")
+	p.publish(p.b, 200)
+	testenv.Await(t, time.Minute, func() bool {
+		lag, err := p.b.Lag(t.Context(), "g", p.topic)
+		for _, l := range lag {
+			for _, m := range l.Members {
+				if m.Member == "zombie" {
+					return false
+				}
+			}
+		}
+		return err == nil
+	}, "all that the frozen member held is another's")
+	p.note("thawed")
+	zombie.Thaw()
+	before := p.count("start zombie")
+	testenv.Await(t, time.Minute, func() bool { p.publish(p.b, 50); return p.count("start zombie") > before }, "the member that stood still works again")
+	p.judgeLog(durabletest.Promise{})
+	lines, err := p.raw.LRange(t.Context(), p.log, 0, -1).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, thawed := map[string]bool{}, false
+	for _, l := range lines {
+		w := append(strings.Fields(l), "", "", "", "")
+		switch {
+		case w[0] == "thawed":
+			thawed = true
+		case w[0] == "start" && w[1] == "other":
+			others[w[3]] = true
+		case w[0] == "start" && thawed && others[w[3]]:
+			t.Errorf("%s was started by the member that stood still, after another had taken it", w[3])
+		}
+	}
+	zombie.Kill()
+	other.Kill()
+}

@@ -1,0 +1,111 @@
+package redisstream
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+// logged is a log to look at while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+var _ io.Writer = (*logged)(nil)
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
+func TestAGroupThatVanishesIsMadeAgainAndToldOnce(t *testing.T) {
+	for name, loss := range map[string]func(t *testing.T, r *testenv.RedisServer, topic string){
+		"flushed": func(t *testing.T, r *testenv.RedisServer, _ string) { must(t, r.Client().FlushAll(t.Context()).Err()) },
+		"group deleted": func(t *testing.T, r *testenv.RedisServer, topic string) {
+			must(t, r.Client().XGroupDestroy(t.Context(), topic, "g").Err())
+		},
+		"stream deleted": func(t *testing.T, r *testenv.RedisServer, topic string) {
+			must(t, r.Client().Del(t.Context(), topic, streamKey(topic, 0, 2), streamKey(topic, 1, 2)).Err())
+		},
+		"restarted empty": func(_ *testing.T, r *testenv.RedisServer, _ string) { r.Kill(); r.Restart() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, log := testenv.StartRedis(t, testenv.RedisOptions{AppendOnly: "no"}), new(logged)
+			b := open(t, Config{Connection: Connection{Addr: r.Addr()}, Logger: slog.New(slog.NewTextHandler(log, nil))})
+			parts := 1
+			if name != "group deleted" {
+				parts = 2
+			}
+			must(t, b.CreateTopic(t.Context(), durable.TopicSpec{Name: "t", Partitions: parts}))
+			c := join(t, b, competing("t", "m"))
+			for i := range 3 {
+				store(t, b, "t", 10*i, 10*i+10)
+				must(t, c.Ack(t.Context(), fetch(t, c, 10)...))
+				testenv.Await(t, 10*time.Second, func() bool {
+					lag, err := b.Lag(t.Context(), "g", "t")
+					return err == nil && lag[0].Pending == 0
+				}, "it is acknowledged")
+				before := log.count("vanished")
+				loss(t, r, "t")
+				testenv.Await(t, 20*time.Second, func() bool {
+					_, err := b.Lag(t.Context(), "g", "t")
+					return err == nil && log.count("vanished") > before
+				}, "the loss is noticed")
+				if name == "group deleted" {
+					must(t, c.Ack(t.Context(), fetch(t, c, 10*i+10)...)) // the group begins at the oldest again
+				}
+			}
+			if n := log.count("vanished"); n != 3 {
+				t.Errorf("got %d warnings, want one for each loss", n)
+			}
+			if n, err := b.lookUpPartitions(t.Context(), "t"); err != nil || n != parts {
+				t.Errorf("got %d partitions, %v, want %d", n, err, parts)
+			}
+		})
+	}
+}
+
+// lookUpPartitions asks the server past the cache.
+func (b *Backend) lookUpPartitions(ctx context.Context, topic string) (int, error) {
+	n, _, err := b.lookUp(ctx, topic)
+	return n, err
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestATopicThatIsMadeAgainWithOtherPartitionsIsConsumed(t *testing.T) {
+	r := testenv.StartRedis(t, testenv.RedisOptions{})
+	b := open(t, Config{Connection: Connection{Addr: r.Addr()}})
+	must(t, b.CreateTopic(t.Context(), durable.TopicSpec{Name: "t", Partitions: 4}))
+	c := join(t, b, competing("t", "m"))
+	pipe := r.Client().TxPipeline() // so that nobody makes it as it was
+	pipe.FlushAll(t.Context())
+	pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: "t", Values: []any{"n", "1"}})
+	_, err := pipe.Exec(t.Context())
+	must(t, err)
+	if d := fetch(t, c, 1)[0]; d.Claim.Partition() != 0 || strings.Contains(string(d.Position), ":") {
+		t.Errorf("got %+v, want the entry of the stream of one partition", d)
+	}
+}
