@@ -111,6 +111,7 @@ func paths() []path {
 	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3, flush{1000, time.Millisecond})...)
 	ps = append(ps, memoryPaths()...)
 	ps = append(ps, enginePaths()...)
+	ps = append(ps, observedPaths()...)
 	ps = append(ps, dualPaths()...)
 	ps = append(ps, realtimePaths()...)
 	ps = append(ps, rssPaths()...)
