@@ -25,7 +25,8 @@ var errNoConn = errors.New("the client library made no connection")
 // Dial connects. It takes at most DialTimeout and Timeout.
 func (c Config) Dial(ctx context.Context) (*Conn, error) {
 	o := c.options(Appending)
-	o.PoolSize, o.ReadBufferSize, o.WriteBufferSize = 1, handshakeBuffer, handshakeBuffer
+	o.ReadBufferSize, o.WriteBufferSize = handshakeBuffer, handshakeBuffer
+	o.PoolSize = 2 // of which one is used: after as many failures as that the library tries on in the background
 	dial := redis.NewDialer(o)
 	var mu sync.Mutex
 	var last net.Conn

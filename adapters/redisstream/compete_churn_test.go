@@ -1,0 +1,60 @@
+package redisstream
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/durable/durabletest"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+// TestMembersThatComeAndGoHandleEverythingOnce has 60 members join and leave in order, six at a time.
+func TestMembersThatComeAndGoHandleEverythingOnce(t *testing.T) {
+	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
+	b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: 20 * time.Second})
+	const total, generations, side = 3000, 10, 6
+	var h durabletest.History
+	for i := range total {
+		h.Appended("k", event(i).UUID)
+	}
+	member := func(ctx context.Context, name string) {
+		err := durable.Process(ctx, b, competing(topic, name), func(m *message.Message) error {
+			h.Started(name, "k", m.UUID)()
+			return nil
+		}, durable.ProcessOptions{Concurrency: 3})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for g := range generations {
+		ctx, stop := context.WithCancel(t.Context())
+		var members sync.WaitGroup
+		for i := range side {
+			members.Go(func() { member(ctx, fmt.Sprint("m", g, "-", i)) })
+		}
+		store(t, b, topic, g*total/generations, (g+1)*total/generations)
+		if g < generations-1 {
+			stop() // with much of it unread, read ahead or at work
+		} else {
+			testenv.Await(t, time.Minute, func() bool {
+				lag, err := b.Lag(t.Context(), "g", topic)
+				return err == nil && lag[0].Lag == 0 && lag[0].Pending == 0
+			}, "everything is acknowledged")
+		}
+		stop()
+		members.Wait()
+	}
+	raw := client(t, addr)
+	if err := h.Check(durabletest.Promise{Once: true}).Err(); err != nil {
+		t.Error(err)
+	}
+	if cs := raw.XInfoConsumers(t.Context(), topic, "g").Val(); len(cs) > generations*side/2 {
+		t.Errorf("got %d members left behind, want those that left with nothing gone", len(cs))
+	}
+}
