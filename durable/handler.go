@@ -14,12 +14,24 @@ import (
 // Process. A message that is not an event is an error of the handler that matches ErrUndecodable.
 func HandleEvent(h func(ctx context.Context, e Event) error) message.NoPublishHandlerFunc {
 	return func(msg *message.Message) error {
+		if err := decodeErr(msg); err != nil {
+			return err
+		}
 		e, err := EventOf(msg)
 		if err != nil {
 			return Undecodable(err)
 		}
 		return h(msg.Context(), e)
 	}
+}
+
+// decodeErr is why the backend could not decode msg, as an error that matches ErrUndecodable.
+func decodeErr(msg *message.Message) error {
+	c, ok := msg.Context().Value(deliveryKey{}).(*deliveryContext)
+	if !ok {
+		return nil
+	}
+	return Undecodable(c.delivery.DecodeErr)
 }
 
 // DeliveryOf returns the delivery that a handler under Process works on, from the context of its message; false where

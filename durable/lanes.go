@@ -5,6 +5,25 @@ package durable
 type lane struct {
 	key   string
 	queue taskQueue
+
+	gathered bool // the batch that ProcessBatch is making has its first
+
+	// While a batch of ProcessBatch is settled:
+	inBatch int       // deliveries of the lane in the batch that are not settled
+	broken  bool      // one of them failed,
+	back    taskQueue // and these come again after it
+}
+
+// mend puts what came behind a failed one in its batch back in front of the queue.
+func (l *lane) mend() {
+	if l.back.head != nil {
+		l.back.tail.next = l.queue.head
+		if l.queue.tail == nil {
+			l.queue.tail = l.back.tail
+		}
+		l.queue.head = l.back.head
+	}
+	l.inBatch, l.broken, l.back = 0, false, taskQueue{}
 }
 
 // taskQueue is an intrusive FIFO: a task is in at most one.
@@ -34,13 +53,17 @@ func (q *taskQueue) pop() *task {
 // arrive puts a fetched task where it belongs: behind the one of its key, or in the ready queue. The caller holds mu.
 func (r *run) arrive(t *task) {
 	c := t.claim
-	if t.d.Key == "" {
+	if t.d.Key == "" && !r.strict {
 		r.ready.push(t)
 		return
 	}
 	if l := c.lanes[t.d.Key]; l != nil {
 		t.lane = l
 		l.queue.push(t)
+		if l.gathered {
+			r.batch.grown = true
+			r.batch.more.Signal()
+		}
 		return
 	}
 	t.lane = r.newLane(t.d.Key)
@@ -55,6 +78,11 @@ func (r *run) pass(t *task) {
 		return
 	}
 	t.lane = nil
+	if l.inBatch > 1 { // the next one is in the same batch
+		l.inBatch--
+		return
+	}
+	l.inBatch = 0
 	if next := l.queue.pop(); next != nil {
 		r.ready.push(next)
 		return

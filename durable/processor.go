@@ -37,11 +37,16 @@ import (
 // ignores its context for 5 s more is left behind, and the error says how many were. So is a Consumer.Ack that ignores
 // its context, after 15 s.
 func Process(ctx context.Context, b Backend, g Group, h message.NoPublishHandlerFunc, o ProcessOptions) error {
-	if b == nil {
-		return Invalid("backend", "nil", "pass a backend")
-	}
 	if h == nil {
 		return Invalid("handler", "nil", "pass a handler")
+	}
+	return processWith(ctx, b, g, func(r *run) { r.handler, r.worker = h, r.work }, o)
+}
+
+// processWith is a run that handle gives its handler and its worker.
+func processWith(ctx context.Context, b Backend, g Group, handle func(*run), o ProcessOptions) error {
+	if b == nil {
+		return Invalid("backend", "nil", "pass a backend")
 	}
 	o, err := o.filled()
 	if err != nil {
@@ -50,20 +55,36 @@ func Process(ctx context.Context, b Backend, g Group, h message.NoPublishHandler
 	if err := CheckGroup(g); err != nil {
 		return err
 	}
+	r, err := join(ctx, b, g, o)
+	if err != nil {
+		return err
+	}
+	handle(r)
+	return r.toTheEnd()
+}
+
+// join makes a run of a new member of g. o is filled.
+func join(ctx context.Context, b Backend, g Group, o ProcessOptions) (*run, error) {
 	consumer, err := b.Consume(ctx, g)
 	if err != nil {
-		return fmt.Errorf("durable: join group %q: %w", g.Name, err)
+		return nil, fmt.Errorf("durable: join group %q: %w", g.Name, err)
 	}
-	r := newRun(ctx, b.Capabilities().Ack, consumer, h, o)
+	r := newRun(ctx, b.Capabilities().Ack, consumer, o)
 	r.group = g.Name
 	r.logger = o.Logger.With("group", g.Name)
+	return r, nil
+}
+
+// toTheEnd runs until the context of r ends or the backend ends it.
+func (r *run) toTheEnd() error {
+	o := r.o
 	o.Monitor.begin(r)
 	defer o.Monitor.end(r)
 	r.loops.Go(r.ackLoop)
 	r.loops.Go(r.retryLoop)
-	err = r.fetchLoop()
+	err := r.fetchLoop()
 	if err = errors.Join(err, r.shutdown(), r.stopReason()); err != nil {
-		return fmt.Errorf("durable: process group %q: %w", g.Name, err)
+		return fmt.Errorf("durable: process group %q: %w", r.group, err)
 	}
 	return nil
 }
@@ -79,7 +100,10 @@ func (r *run) stopReason() error {
 type run struct {
 	o           ProcessOptions
 	throughMode bool
-	handler     message.NoPublishHandlerFunc
+	handler     message.NoPublishHandlerFunc // of Process
+	batch       *batching                    // of ProcessBatch, nil in Process
+	worker      func()
+	strict      bool // deliveries without a key are in order, too, within each claim
 	consumer    Consumer
 	group       string
 	logger      *slog.Logger
@@ -130,9 +154,9 @@ type run struct {
 	noDrainers  bool       // drained is closed
 }
 
-func newRun(ctx context.Context, mode AckMode, c Consumer, h message.NoPublishHandlerFunc, o ProcessOptions) *run {
+func newRun(ctx context.Context, mode AckMode, c Consumer, o ProcessOptions) *run {
 	r := &run{
-		o: o, throughMode: mode == AckThrough, handler: h, consumer: c,
+		o: o, throughMode: mode == AckThrough, consumer: c,
 		values:  ctx,
 		ackKick: make(chan struct{}, 1),
 		ackEnd:  make(chan struct{}),

@@ -90,11 +90,16 @@ func (r *run) stop(err error) {
 	r.stopFetch()
 }
 
-// postpone schedules the next attempt of t, which keeps its lane. counted: the last one counts. The caller holds mu.
-func (r *run) postpone(t *task, delay time.Duration, counted int) {
+// again gives t the context of its next attempt. counted: the last one counts.
+func (t *task) again(counted int) {
 	ctx := t.first
 	ctx.attempt = t.ctx.attempt + counted
 	t.ctx = &ctx
+}
+
+// postpone schedules the next attempt of t, which keeps its lane. counted: the last one counts. The caller holds mu.
+func (r *run) postpone(t *task, delay time.Duration, counted int) {
+	t.again(counted)
 	t.state = taskWaiting
 	r.waiting++
 	t.claim.topic.Waiting++

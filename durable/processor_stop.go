@@ -66,6 +66,9 @@ func (r *run) awaitLoops() error {
 func (r *run) releaseAll() {
 	r.mu.Lock()
 	r.stopping = true
+	if r.batch != nil {
+		r.batch.more.Signal()
+	}
 	var back []Delivery
 	for _, c := range r.claims {
 		c.draining = true

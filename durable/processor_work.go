@@ -49,20 +49,29 @@ func (r *run) next() *task {
 		if r.quit {
 			return nil
 		}
-		if r.running == 0 && r.acks.events > 0 {
-			poke(r.ackKick)
-		}
-		r.idlers++
-		r.idle.Wait()
-		r.idlers--
-		r.waking = false
+		r.rest()
 	}
+}
+
+// rest waits until the worker is woken. The caller holds mu.
+func (r *run) rest() {
+	if r.running == 0 && r.acks.events > 0 {
+		poke(r.ackKick)
+	}
+	r.idlers++
+	r.idle.Wait()
+	r.idlers--
+	r.waking = false
 }
 
 // wake brings one more worker in where something is ready; that one brings the next. So a burst of short handlers
 // does not wake all of them, and a slow handler does not keep the rest waiting. The caller holds mu.
 func (r *run) wake() {
 	if r.waking || r.ready.head == nil {
+		return
+	}
+	if r.batch != nil && r.batch.gathering { // brings the next one in itself
+		r.batch.more.Signal()
 		return
 	}
 	if r.idlers > 0 {
@@ -73,12 +82,25 @@ func (r *run) wake() {
 	if r.started < r.o.Concurrency {
 		r.waking = true
 		r.started++
-		r.workers.Go(r.work)
+		r.workers.Go(r.worker)
 	}
 }
 
 // finish settles t, whose attempt ended with v. The caller holds mu and releases what is returned after it has unlocked.
 func (r *run) finish(t *task, v verdict) []Delivery {
+	r.conclude(t, v)
+	var back []Delivery
+	if t.state == taskQueued {
+		back = r.releaseIdle(t.claim)
+	}
+	r.leaveClaim(t.claim)
+	r.endIfDrained()
+	return back
+}
+
+// conclude gives t the state that v calls for: queued, where it is to be given back because its claim is draining. The
+// caller holds mu.
+func (r *run) conclude(t *task, v verdict) {
 	r.running--
 	c := t.claim
 	c.topic.Running--
@@ -88,7 +110,6 @@ func (r *run) finish(t *task, v verdict) []Delivery {
 	case v.verb == VerbRetry || v.verb == VerbPark:
 		c.topic.Failed++
 	}
-	var back []Delivery
 	switch {
 	case c.claim.Lost(): // perhaps before its watcher knew; what is queued behind t is the watcher's
 		r.forget(t, &c.topic.Lost)
@@ -98,7 +119,6 @@ func (r *run) finish(t *task, v verdict) []Delivery {
 		r.pass(t)
 	case c.draining:
 		t.state = taskQueued
-		back = r.releaseIdle(c)
 	case v.verb == VerbStop || v.verb == VerbPark:
 		r.park(t)
 	case v.verb == VerbRelease:
@@ -109,13 +129,16 @@ func (r *run) finish(t *task, v verdict) []Delivery {
 	if v.verb == VerbStop {
 		r.stop(v.err)
 	}
+}
+
+// leaveClaim has what is finished of a draining claim acknowledged at once, and ends it with its last delivery. The
+// caller holds mu.
+func (r *run) leaveClaim(c *claimed) {
 	if c.draining {
 		r.flush = true
 		poke(r.ackKick)
 		r.endIfEmpty(c)
 	}
-	r.endIfDrained()
-	return back
 }
 
 // release gives deliveries back, outside of the lock.
