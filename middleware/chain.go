@@ -156,3 +156,8 @@ func (c *Chain) Handler(h message.HandlerFunc) message.NoPublishHandlerFunc {
 		return err
 	}
 }
+
+// NoPublish makes of a handler that produces nothing one that the policies take, such as durable.HandleEvent's.
+func NoPublish(h message.NoPublishHandlerFunc) message.HandlerFunc {
+	return func(msg *message.Message) ([]*message.Message, error) { return nil, h(msg) }
+}

@@ -1,0 +1,174 @@
+// Command redrive looks into a poison topic and empties it: list, show, redrive and drop what is in it.
+//
+//	redrive -config redis.yaml -topic orders.poison list
+//	redrive -config redis.yaml -topic orders.poison -class panic -since 2h show
+//	redrive -config redis.yaml -topic orders.poison -type order.created -rate 50 -dry-run redrive
+//	redrive -config redis.yaml -topic orders.poison -id 0192f0c1-… drop
+//
+// What was moved or dropped is noted in a topic beside it ({topic}.done); a run that breaks off is resumed by the next.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/dualstream/dualstream/adapters"
+	"github.com/dualstream/dualstream/dual"
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/middleware"
+)
+
+const closeTimeout = 5 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "redrive:", err)
+		os.Exit(1)
+	}
+}
+
+// command is main with its surroundings passed in.
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	s, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	cfg, err := dual.Load(s.config)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	stack, err := dual.Open(ctx, cfg, adapters.All(), func(o *dual.Options) { o.Logger = logger })
+	if err != nil {
+		return err
+	}
+	err = run(ctx, stack.Durable, s, stdout, stderr)
+	closing, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer done()
+	return errors.Join(err, stack.Close(closing))
+}
+
+// settings are the command line.
+type settings struct {
+	config  string
+	verb    string
+	redrive middleware.Redrive
+}
+
+func parse(args []string, stderr io.Writer) (settings, error) {
+	var s settings
+	var since, until, to string
+	r := &s.redrive
+	f := flag.NewFlagSet("redrive", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.Usage = func() {
+		fmt.Fprintln(stderr, "usage: redrive -config FILE -topic TOPIC [flags] list | show | redrive | drop")
+		f.PrintDefaults()
+	}
+	f.StringVar(&s.config, "config", "", "configuration `file` of the backend")
+	f.StringVar(&r.Topic, "topic", "", "poison `topic`, such as orders.poison")
+	list := func(into *[]string, name, usage string) {
+		f.Func(name, usage+"; several with commas", func(v string) error {
+			*into = append(*into, strings.Split(v, ",")...)
+			return nil
+		})
+	}
+	list(&r.Select.Classes, "class", "only this `class`: permanent, exhausted, panic, timeout, undecodable, rejected or failed")
+	list(&r.Select.Types, "type", "only events of this `type`")
+	list(&r.Select.IDs, "id", "only the event with this `id`")
+	list(&r.Select.Groups, "group", "only what failed in this `group`")
+	f.StringVar(&since, "since", "", "only what failed at this `time` or later: RFC 3339, or an age such as 2h")
+	f.StringVar(&until, "until", "", "only what failed before this `time`")
+	f.StringVar(&to, "to", "", "move to this `topic` instead of each event's own")
+	f.IntVar(&r.Limit, "limit", 0, "at most so many events; 0: all")
+	f.Float64Var(&r.PerSecond, "rate", 0, "at most so many events a second; 0: no bound")
+	f.IntVar(&r.MaxLoops, "max-loops", 0, fmt.Sprintf("leave what was moved so often; 0: %d", middleware.DefaultMaxLoops))
+	f.BoolVar(&r.DryRun, "dry-run", false, "count, and change nothing")
+	if err := f.Parse(args); err != nil {
+		return s, err
+	}
+	if to != "" {
+		r.To = func(middleware.PoisonRecord) string { return to }
+	}
+	var err error
+	if r.Select.Since, err = moment(since, time.Now()); err != nil {
+		return s, fmt.Errorf("-since: %w", err)
+	}
+	if r.Select.Until, err = moment(until, time.Now()); err != nil {
+		return s, fmt.Errorf("-until: %w", err)
+	}
+	if s.config == "" {
+		return s, errors.New("-config is missing: name the file that describes the backend")
+	}
+	return s, s.choose(f.Args())
+}
+
+// choose reads the verb.
+func (s *settings) choose(args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("name one of list, show, redrive and drop after the flags, not %q", args)
+	}
+	switch s.verb = args[0]; s.verb {
+	case "list", "show", "redrive", "drop":
+		return durable.CheckTopic(s.redrive.Topic)
+	default:
+		return fmt.Errorf("unknown command %q: use list, show, redrive or drop", s.verb)
+	}
+}
+
+// moment reads a time or an age.
+func moment(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if age, err := time.ParseDuration(text); err == nil {
+		return now.Add(-age), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, fmt.Errorf("%q is neither a time such as 2026-01-31T12:00:00Z nor an age such as 2h", text)
+	}
+	return at, nil
+}
+
+// run carries the verb out.
+func run(ctx context.Context, b durable.Backend, s settings, stdout, stderr io.Writer) error {
+	s.redrive.Backend = b
+	switch s.verb {
+	case "list":
+		return list(ctx, s.redrive, stdout)
+	case "show":
+		return show(ctx, s.redrive, stdout)
+	}
+	total := 0
+	for _, err := range s.redrive.List(ctx) {
+		if err != nil {
+			return err
+		}
+		total++
+	}
+	bar := newBar(stderr, total)
+	s.redrive.Progress = func(r middleware.RedriveReport) { bar.at(r.Moved + r.Dropped + r.Looping + r.Missing) }
+	do := s.redrive.Run
+	if s.verb == "drop" {
+		do = s.redrive.Drop
+	}
+	report, err := do(ctx)
+	bar.end()
+	return errors.Join(err, summary(stdout, s, report))
+}
