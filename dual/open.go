@@ -100,7 +100,10 @@ func (s *Stack) createTopics(ctx context.Context) error {
 		return topics.fail("backend "+s.cfg.Durable+" creates no topics", "remove the section and create them with its own tools")
 	}
 	for _, e := range topics.entries {
-		t := s.cfg.Topics[e.key]
+		t, wanted := s.cfg.Topics[e.key]
+		if !wanted {
+			continue // the program took it out of the Config
+		}
 		err := admin.CreateTopic(ctx, durable.TopicSpec{
 			Name: e.key, Partitions: t.Partitions, Replication: t.Replication, Retention: t.Retention, MaxLen: t.MaxLen,
 		})

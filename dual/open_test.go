@@ -122,6 +122,26 @@ func TestATopicOfAnotherShapeIsToldWithItsLine(t *testing.T) {
 	}
 }
 
+func TestATopicTakenOutOfTheConfigIsNotCreated(t *testing.T) {
+	cfg, err := dual.Parse("f.yaml", []byte("durable: { backend: memory }\ntopics: { kept: { partitions: 2 }, removed: {} }\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(cfg.Topics, "removed")
+	s, err := dual.Open(t.Context(), cfg, adapters.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	admin := s.Durable.(durable.Administrator)
+	if _, err := admin.DescribeTopic(t.Context(), "kept"); err != nil {
+		t.Errorf("kept: got %v, want nil", err)
+	}
+	if _, err := admin.DescribeTopic(t.Context(), "removed"); !errors.Is(err, durable.ErrTopicNotFound) {
+		t.Errorf("removed: got %v, want ErrTopicNotFound", err)
+	}
+}
+
 func TestAStackOpensTellsItsHealthAndCloses(t *testing.T) {
 	redis := testenv.Redis(t)
 	s, err := openText(t, "connections:\n  main: { addr: '"+redis+"' }\n"+

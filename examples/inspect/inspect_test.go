@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,6 +110,19 @@ func TestOneTableForAllBackends(t *testing.T) {
 			check(t, rows, topic, group)
 			watch(t, "-config", path, "-topic", topic, "-group", group)
 		})
+	}
+}
+
+func TestInspectionCreatesNothing(t *testing.T) {
+	server := testenv.StartRedis(t, testenv.RedisOptions{})
+	t.Setenv("REDIS_ADDR", server.Addr())
+	var out bytes.Buffer
+	err := command(t.Context(), []string{"-config", filepath.Join("..", "quickstart", "redis.yaml")}, &out, os.Stderr)
+	if !errors.Is(err, durable.ErrTopicNotFound) {
+		t.Errorf("got %v, want ErrTopicNotFound", err)
+	}
+	if keys, err := server.Client().Keys(t.Context(), "*").Result(); len(keys) != 0 || err != nil {
+		t.Errorf("got %v, %v, want no keys", keys, err)
 	}
 }
 
