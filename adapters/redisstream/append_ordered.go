@@ -15,26 +15,49 @@ import (
 
 // appendScript appends entries to a stream and stops at the first refusal: KEYS stream; ARGV "layout" and the three
 // values of each entry, or "fields" and for each entry the number of its words and the words. The reply is the ids,
-// and behind them "!" with the refusal.
-var appendScript = redis.NewScript(`
-local out, i, n = {}, 2, 3
-local layout = ARGV[1] == 'layout'
-while i <= #ARGV do
-  local r
-  if layout then
-    r = redis.pcall('XADD', KEYS[1], '*', '` + fieldUUID + `', ARGV[i], '` + fieldMetadata + `', ARGV[i + 1], '` + fieldPayload + `', ARGV[i + 2])
-  else
-    n = tonumber(ARGV[i]) + 1
-    r = redis.pcall('XADD', KEYS[1], '*', unpack(ARGV, i + 1, i + n - 1))
+// and behind them "!" with the refusal. appendExistingScript refuses with "!" alone where there is no stream.
+var (
+	appendScript         = redis.NewScript(appendSource("'*'"))
+	appendExistingScript = redis.NewScript(appendSource("'NOMKSTREAM', '*'"))
+)
+
+func appendSource(option string) string {
+	return strings.ReplaceAll(`
+local call, key, args, out, n = redis.pcall, KEYS[1], ARGV, {}, 0
+if args[1] == 'layout' then
+  for i = 2, #args, 3 do
+    local r = call('XADD', key, OPTION, '`+fieldUUID+`', args[i], '`+fieldMetadata+`', args[i + 1], '`+fieldPayload+`', args[i + 2])
+    n = n + 1
+    if type(r) ~= 'string' then
+      out[n] = '!' .. (r and r.err or '')
+      return out
+    end
+    out[n] = r
   end
-  if type(r) == 'table' then
-    out[#out + 1] = '!' .. r.err
+  return out
+end
+local i = 2
+while i <= #args do
+  local words = tonumber(args[i])
+  local r = call('XADD', key, OPTION, unpack(args, i + 1, i + words))
+  n = n + 1
+  if type(r) ~= 'string' then
+    out[n] = '!' .. (r and r.err or '')
     return out
   end
-  out[#out + 1] = r
-  i = i + n
+  out[n] = r
+  i = i + 1 + words
 end
-return out`)
+return out`, "OPTION", option)
+}
+
+// appendingScript is the one of the two that is configured.
+func (b *Backend) appendingScript() *redis.Script {
+	if b.cfg.OnlyExisting {
+		return appendExistingScript
+	}
+	return appendScript
+}
 
 // appendOrdered appends to each stream with one call that stops at the first refusal, so that nothing is stored behind
 // a hole.
@@ -45,7 +68,9 @@ func (b *Backend) appendOrdered(ctx context.Context, to *placement, msgs []*mess
 		if err := b.encodeOrdered(e, to, msgs, groups); err != nil {
 			return make([]durable.Position, len(msgs)), err
 		}
-		batch := rediskit.NewBatch(e.wire, len(groups))
+		var more int
+		e.wire, more = b.appendTTL(e.wire, to)
+		batch := rediskit.NewBatch(e.wire, len(groups)+more)
 		fate, err := b.writer.Send(ctx, batch)
 		if fate != rediskit.Unknown {
 			e.keep()
@@ -58,11 +83,12 @@ func (b *Backend) appendOrdered(ctx context.Context, to *placement, msgs []*mess
 		case rediskit.Answered:
 		}
 		if !again && unknownScript(batch) {
-			if err := appendScript.Load(ctx, b.control).Err(); err != nil {
+			if err := b.appendingScript().Load(ctx, b.control).Err(); err != nil {
 				return make([]durable.Position, len(msgs)), fail(to.topic, msgs, durable.NotSent, unavailable(err))
 			}
 			continue
 		}
+		b.trimmer.appended(to.topic, len(msgs))
 		return b.orderedResults(to, msgs, groups, batch)
 	}
 }
@@ -93,7 +119,7 @@ func (b *Backend) encodeOrdered(e *encoder, to *placement, msgs []*message.Messa
 		return b.encodeOrderedCustom(e, to, msgs, groups)
 	}
 	for _, g := range groups {
-		e.wire = appendCall(e.wire, to.stream(g[0]), "layout", 3*len(g))
+		e.wire = b.appendCall(e.wire, to.stream(g[0]), "layout", 3*len(g))
 		for _, i := range g {
 			e.wire = rediskit.AppendWord(e.wire, msgs[i].UUID)
 			e.meta = appendMetadata(e.meta[:0], msgs[i].Metadata)
@@ -104,10 +130,10 @@ func (b *Backend) encodeOrdered(e *encoder, to *placement, msgs []*message.Messa
 	return nil
 }
 
-// appendCall begins a call of appendScript with more words behind the kind.
-func appendCall(wire []byte, stream, kind string, more int) []byte {
+// appendCall begins a call of the script with more words behind the kind.
+func (b *Backend) appendCall(wire []byte, stream, kind string, more int) []byte {
 	wire = rediskit.AppendArray(wire, 5+more)
-	for _, w := range []string{"evalsha", appendScript.Hash(), "1", stream, kind} {
+	for _, w := range []string{"evalsha", b.appendingScript().Hash(), "1", stream, kind} {
 		wire = rediskit.AppendWord(wire, w)
 	}
 	return wire
@@ -134,7 +160,7 @@ func (b *Backend) encodeOrderedCustom(e *encoder, to *placement, msgs []*message
 				}
 			}
 		}
-		e.wire = append(appendCall(e.wire, to.stream(g[0]), "fields", words), fields...)
+		e.wire = append(b.appendCall(e.wire, to.stream(g[0]), "fields", words), fields...)
 	}
 	return nil
 }
@@ -189,6 +215,9 @@ func streamResult(r *rediskit.Reply, n int) (ids []string, s durable.Status, err
 	for range r.Len() {
 		text := r.Text()
 		if refusal, is := strings.CutPrefix(text, "!"); is {
+			if refusal == "" {
+				return ids, durable.Rejected, fmt.Errorf("redisstream: append: %w", durable.ErrTopicNotFound)
+			}
 			s, err = classify(rediskit.ServerError(refusal))
 			return ids, s, err
 		}

@@ -42,6 +42,20 @@ func TestAnOrderedAppendStopsAtTheFirstRefusal(t *testing.T) {
 	}
 }
 
+func TestAnOrderedAppendCanRequireTheStream(t *testing.T) {
+	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
+	b := open(t, Config{Connection: Connection{Addr: addr}, OrderedAppend: true, OnlyExisting: true})
+	if _, err := b.Append(soon(t), topic, event(0), event(1)); !errors.Is(err, durable.ErrTopicNotFound) {
+		t.Errorf("got %v, want ErrTopicNotFound", err)
+	}
+	if err := client(t, addr).XGroupCreateMkStream(t.Context(), topic, "g", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Append(soon(t), topic, event(0), event(1)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnOrderedAppendStoresWhatAPlainOneDoes(t *testing.T) {
 	addr := testenv.Redis(t)
 	topic := testenv.Name(t, "t")

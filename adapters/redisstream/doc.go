@@ -27,6 +27,42 @@
 // stored entry counts as expired too, because the server does not tell what it trimmed. A topic that was deleted
 // and made again keeps no trace of the old one: an old position that falls between its entries is not detected.
 //
+// # Order per key
+//
+// Under Ordering PerKey a partition is owned by one member at a time: a topic of n partitions keeps n members busy, and
+// further ones stand by. Members show themselves on the server every second (every third of Config.LeaseTTL where that
+// is shorter), and each computes by itself who is to own what: evenly over all topics, and with few moves. So a member
+// that comes or leaves is noticed within that time, and one that died when its lease ends, after Config.LeaseTTL (10 s).
+// A partition that moves is drained first: handlers that run may finish for another Config.LeaseTTL, after which their
+// claim is lost. What is done is handed over as done even where something before it is not.
+//
+// The owner reads with XREAD, on one connection for each partition (at most 1024 in a member), and commits the finished
+// prefix of a partition by a script that moves the group's position if the lease still has its token, and else refuses.
+// So nothing is ever pending, and XINFO's lag is what is not committed. No handler starts under a lease that is within
+// a fifth of its end, by the monotonic clock of the member, which is looked at before each start; at that moment the
+// claim is lost and the contexts of its handlers end. Wall clocks mean nothing. At most 4096 entries of a partition are
+// read and not committed, because one of them is not finished: reading then waits, which is logged. They are also what
+// a crash redelivers at most. Delivery.Attempt counts starts over hand-overs; after a crash only the first entry behind
+// the position is known to have been started.
+//
+// A group has one ordering, which is stored with it: joining with the other one is ErrOrdering, and so is joining a
+// group whose members compete by other means. Vanished groups are made again where the owner's position is, or at the
+// oldest entry where the stream is another one, and logged once. Entries that were trimmed before the group read them
+// are ErrPositionExpired, or a line in the log, as Group.OnExpired says.
+//
+// What a lease cannot fence: the effects of a handler that goes on after its context has ended; a failover, because
+// replication is asynchronous, which may take leases and positions back to an earlier state; FLUSHALL, which removes
+// the leases (members take back what they own, and take nothing else for Config.LeaseTTL, but one that joins at that
+// very moment does not know); programs that move the group by XREADGROUP or XGROUP.
+//
+// Keys, where P is {topic} for one partition and {topic:0}, {topic:1} … for several, so that a partition lies in one
+// cluster slot: ds:lease:P:GROUP holds the token of the owner; ds:group:P:GROUP is a hash of the group's ordering, the
+// number of changes of owner and what the last one left; ds:members:{GROUP} is the hash of the members. The last ends
+// with the group's members, the first with its owner.
+//
+// Config.OrderedAppend appends to each partition by one script that stops at the first refusal, so that nothing is
+// stored behind a hole: what comes behind is NotSent. Otherwise it is stored, with Outcome.AfterGap.
+//
 // # Competing members
 //
 // Under Ordering None the members of a group compete for the entries of each partition, as other users of consumer

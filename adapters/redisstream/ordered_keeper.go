@@ -197,12 +197,22 @@ func (c *ordered) giveUp() {
 		case p.own == nil:
 		case p.gone, p.own.restart, k.targets != nil && k.targets[spot{p.topic, p.partition}] != c.id:
 			c.drain(p.own)
-		case p.own.full && !p.own.told && p.own.window.slots[len(p.own.window.slots)-1].no == p.own.started:
-			p.own.told = true
-			first := p.own.window.slots[p.own.window.head].no
-			c.log.Warn("redisstream: the partition waits for one unfinished delivery", "topic", p.topic,
-				"partition", p.partition, "position", formatID(first.ms, first.seq), "behind it", p.own.window.len())
+		case p.own.full:
+			c.tellStuck(p.own)
 		}
+	}
+}
+
+// tellStuck logs when a full window has not moved for half of a lease. The caller holds mu.
+func (c *ordered) tellStuck(o *tenure) {
+	first := o.window.slots[o.window.head].no
+	switch now := c.since(); {
+	case o.stuck != first:
+		o.stuck, o.stuckAt, o.told = first, now, false
+	case !o.told && now >= o.stuckAt+c.b.leaseTTL()/2:
+		o.told = true
+		c.log.Warn("redisstream: the partition waits for one unfinished delivery", "topic", o.topic,
+			"partition", o.partition, "position", formatID(first.ms, first.seq), "behind it", o.window.len())
 	}
 }
 

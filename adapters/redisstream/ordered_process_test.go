@@ -145,8 +145,11 @@ func TestAMemberIsKilledAmidHandlers(t *testing.T) {
 	p.awaitLines(40, "start one")
 	p.awaitLines(40, "start two")
 	one.Kill()
+	died := time.Now()
 	p.note("died one")
 	p.publish(p.b, 200)
+	testenv.Await(t, time.Minute, func() bool { return p.owners() == "two" }, "the other member owns every partition")
+	t.Logf("took over %v after the death, with a lease of %v", time.Since(died), processLease)
 	r := p.judgeLog(broken)
 	if most := 512; len(r.Duplicated) > most {
 		t.Errorf("got %d events handled again, want at most the %d that were not committed", len(r.Duplicated), most)

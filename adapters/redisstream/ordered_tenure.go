@@ -30,7 +30,9 @@ type tenure struct {
 	entries  int64         // up to position, -1: unknown
 	dirty    bool          // position is not committed
 	full     bool          // the reader waits for room
-	told     bool          // that the window is full was logged
+	stuck    entryNo       // the first of the window when it was last seen full
+	stuckAt  time.Duration // since when it is the first
+	told     bool          // that it stays was logged
 	restart  bool          // the stream was made again: the position means nothing
 }
 
@@ -139,7 +141,7 @@ func (c *ordered) advance(o *tenure) {
 		poke(c.kick)
 	}
 	if o.full && o.window.len() <= mostBehind/2 {
-		o.full, o.told = false, false
+		o.full = false
 		poke(o.room)
 	}
 }
