@@ -94,3 +94,15 @@ type Remover interface {
 	// Remove deletes the records at ps and returns how many there were. Groups do not see them any more.
 	Remove(ctx context.Context, topic string, ps ...Position) (int64, error)
 }
+
+// GroupAdministrator is an optional ability of a Backend.
+type GroupAdministrator interface {
+	// Groups names the groups that have a position in topic, sorted.
+	Groups(ctx context.Context, topic string) ([]string, error)
+	// ResetGroup makes group go on at start in every partition of topic; what it had not acknowledged is forgotten.
+	// ErrGroupActive while a member consumes the topic, ErrPositionExpired where start is no longer stored.
+	ResetGroup(ctx context.Context, group, topic string, start Start) error
+	// DeleteGroup removes group's positions in topic, with what it had not acknowledged. ErrGroupActive while a
+	// member consumes the topic.
+	DeleteGroup(ctx context.Context, group, topic string) error
+}

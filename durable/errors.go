@@ -24,6 +24,8 @@ var (
 	ErrTopicNotFound = errors.New("topic not found")
 	// ErrTopicExists: the topic exists with another shape.
 	ErrTopicExists = errors.New("topic exists")
+	// ErrGroupActive: the group has members that consume; they must leave first.
+	ErrGroupActive = errors.New("group has active members")
 	// ErrUnavailable: the broker cannot be reached or cannot serve now; the same call may succeed later.
 	ErrUnavailable = errors.New("broker unavailable")
 	// ErrAtRisk: the broker serves, but by its settings it can lose what it has acknowledged.

@@ -13,6 +13,22 @@ func (p *processes) compete(name string) *testenv.Process {
 	return testenv.Reexec(p.t, "competitor", "T_ADDR="+p.cfg.Addr, "T_TOPIC="+p.topic, "T_NAME="+name, "T_LOG="+p.log)
 }
 
+// awaitNothingOf waits until nothing is pending for member any more.
+func (p *processes) awaitNothingOf(member string) {
+	p.t.Helper()
+	testenv.Await(p.t, time.Minute, func() bool {
+		lag, err := p.b.Lag(p.t.Context(), "g", p.topic)
+		for _, l := range lag {
+			for _, m := range l.Members {
+				if m.Member == member {
+					return false
+				}
+			}
+		}
+		return err == nil
+	}, "all that "+member+" held is another's")
+}
+
 func TestACompetitorIsKilledAmidHandlers(t *testing.T) {
 	p := newProcesses(t)
 	one, two := p.compete("one"), p.compete("two")
@@ -20,7 +36,10 @@ func TestACompetitorIsKilledAmidHandlers(t *testing.T) {
 	p.awaitLines(40, "start one")
 	p.awaitLines(40, "start two")
 	one.Kill()
+	killed := time.Now()
 	p.note("died one")
+	p.awaitNothingOf("one")
+	t.Logf("taken over %s after the kill, with a ClaimIdle of %s", time.Since(killed).Round(time.Millisecond), processLease)
 	p.publish(p.b, 200)
 	r := p.judgeLog(durabletest.Promise{})
 	if most := 512; len(r.Duplicated) > most {
@@ -38,17 +57,7 @@ func TestACompetitorThatStoodStillStartsNothingThatIsAnothers(t *testing.T) {
 	p.note("died zombie")
 	other := p.compete("other")
 	p.publish(p.b, 200)
-	testenv.Await(t, time.Minute, func() bool {
-		lag, err := p.b.Lag(t.Context(), "g", p.topic)
-		for _, l := range lag {
-			for _, m := range l.Members {
-				if m.Member == "zombie" {
-					return false
-				}
-			}
-		}
-		return err == nil
-	}, "all that the frozen member held is another's")
+	p.awaitNothingOf("zombie")
 	p.note("thawed")
 	zombie.Thaw()
 	before := p.count("start zombie")

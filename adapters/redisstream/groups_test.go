@@ -1,0 +1,66 @@
+package redisstream
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+func TestAGroupIsResetAndDeletedWhenNobodyConsumes(t *testing.T) {
+	for name, ordering := range map[string]durable.Ordering{"ordered": durable.PerKey, "competing": durable.None} {
+		t.Run(name, func(t *testing.T) {
+			b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
+			ps, err := b.Append(t.Context(), topic, events(5)...)
+			must(t, err)
+			g := competing(topic, "m")
+			g.Ordering = ordering
+			first := func() string {
+				c := join(t, b, g)
+				d := fetch(t, c, 1)[0]
+				if err := b.ResetGroup(t.Context(), "g", topic, durable.Oldest()); !errors.Is(err, durable.ErrGroupActive) {
+					t.Errorf("got %v, want ErrGroupActive", err)
+				}
+				must(t, c.Close(t.Context()))
+				return d.Message.UUID
+			}
+			if got := first(); got != events(5)[0].UUID {
+				t.Errorf("got %s, want the first", got)
+			}
+			for want, start := range map[int]durable.Start{3: durable.After(durable.Cursor{0: ps[2]}), 0: durable.Oldest()} {
+				awaitIdle(t, func() error { return b.ResetGroup(t.Context(), "g", topic, start) })
+				if lag, err := b.Lag(t.Context(), "g", topic); err != nil || lag[0].Pending != 0 {
+					t.Errorf("got %+v, %v, want nothing pending", lag, err)
+				}
+				if got := first(); got != events(5)[want].UUID {
+					t.Errorf("got %s, want number %d", got, want)
+				}
+			}
+			if err := b.ResetGroup(t.Context(), "other", topic, durable.Oldest()); !errors.Is(err, durable.ErrInvalid) {
+				t.Errorf("unknown group: got %v, want ErrInvalid", err)
+			}
+			if names, err := b.Groups(t.Context(), topic); err != nil || !slices.Equal(names, []string{"g"}) {
+				t.Errorf("got groups %q, %v, want g", names, err)
+			}
+			awaitIdle(t, func() error { return b.ResetGroup(t.Context(), "g", topic, durable.Newest()) })
+			if err := b.ResetGroup(t.Context(), "g", topic, durable.After(durable.Cursor{0: "9999999999999-0"})); !errors.Is(err, durable.ErrPositionExpired) {
+				t.Errorf("got %v, want ErrPositionExpired", err)
+			}
+			must(t, b.DeleteGroup(t.Context(), "g", topic))
+			if names, err := b.Groups(t.Context(), topic); err != nil || len(names) != 0 {
+				t.Errorf("got groups %q, %v, want none", names, err)
+			}
+		})
+	}
+}
+
+// awaitIdle calls do until it does not find members any more.
+func awaitIdle(t *testing.T, do func() error) {
+	t.Helper()
+	var err error
+	testenv.Await(t, 20*time.Second, func() bool { err = do(); return !errors.Is(err, durable.ErrGroupActive) }, "the members are gone")
+	must(t, err)
+}
