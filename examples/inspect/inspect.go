@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/dualstream/dualstream/durable"
@@ -21,6 +22,13 @@ type row struct {
 	Group     string           `json:"group,omitempty"`
 	Lag       int64            `json:"lag"`     // -1 where it is unknown or there is no group
 	Pending   int64            `json:"pending"` // delivered and not acknowledged, where the backend knows
+	Age       float64          `json:"oldest_pending_seconds"`
+	Members   []member         `json:"members,omitempty"` // who holds what is pending, where the backend knows
+}
+
+type member struct {
+	Name    string `json:"name"`
+	Pending int64  `json:"pending"`
 }
 
 // inspect asks b for every partition of the topics, and once more for each of the groups.
@@ -62,8 +70,12 @@ func partitions(info durable.TopicInfo, group string, lags []durable.PartitionLa
 			Topic: info.Name, Partition: p.Partition, Records: p.Records, Oldest: p.Oldest, Newest: p.Newest, Group: group, Lag: -1,
 		}
 		for _, l := range lags {
-			if l.Partition == p.Partition {
-				rows[i].Lag, rows[i].Pending = l.Lag, l.Pending
+			if l.Partition != p.Partition {
+				continue
+			}
+			rows[i].Lag, rows[i].Pending, rows[i].Age = l.Lag, l.Pending, l.OldestPending.Seconds()
+			for _, m := range l.Members {
+				rows[i].Members = append(rows[i].Members, member{m.Member, m.Pending})
 			}
 		}
 	}
@@ -72,14 +84,22 @@ func partitions(info durable.TopicInfo, group string, lags []durable.PartitionLa
 
 func table(out io.Writer, rows []row) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TOPIC\tPARTITION\tRECORDS\tOLDEST\tNEWEST\tGROUP\tLAG\tPENDING")
+	fmt.Fprintln(w, "TOPIC\tPARTITION\tRECORDS\tOLDEST\tNEWEST\tGROUP\tLAG\tPENDING\tOLDEST PENDING\tMEMBERS")
 	for _, r := range rows {
 		lag := strconv.FormatInt(r.Lag, 10)
 		if r.Lag < 0 {
 			lag = "-"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%d\n", r.Topic, r.Partition, r.Records,
-			some(string(r.Oldest)), some(string(r.Newest)), some(r.Group), lag, r.Pending)
+		var members []string
+		for _, m := range r.Members {
+			members = append(members, fmt.Sprintf("%s:%d", m.Name, m.Pending))
+		}
+		age := ""
+		if r.Age > 0 {
+			age = fmt.Sprintf("%.1f s", r.Age)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.Topic, r.Partition, r.Records,
+			some(string(r.Oldest)), some(string(r.Newest)), some(r.Group), lag, r.Pending, some(age), some(strings.Join(members, " ")))
 	}
 	return w.Flush()
 }

@@ -126,6 +126,33 @@ func TestInspectionCreatesNothing(t *testing.T) {
 	}
 }
 
+func TestTheTableNamesWhoHoldsWhatIsPending(t *testing.T) {
+	server := testenv.StartRedis(t, testenv.RedisOptions{})
+	t.Setenv("REDIS_ADDR", server.Addr())
+	path := filepath.Join("..", "quickstart", "redis.yaml")
+	cfg, err := dual.Load(path)
+	must(t, err)
+	cfg.Realtime = ""
+	stack, err := dual.Open(t.Context(), cfg, adapters.All())
+	must(t, err)
+	t.Cleanup(func() { must(t, stack.Close(context.Background())) })
+	msg, err := durable.Event{Type: "x", SourceType: "s", SourceID: "a"}.Message("a")
+	must(t, err)
+	_, err = stack.Durable.Append(t.Context(), "orders", msg)
+	must(t, err)
+	g := durable.Group{Name: "g", Member: "slow", Topics: durable.Topics("orders"), Ordering: durable.None}
+	c, err := stack.Durable.Consume(t.Context(), g)
+	must(t, err)
+	t.Cleanup(func() { must(t, c.Close(context.Background())) })
+	_, err = c.Fetch(t.Context(), 1)
+	must(t, err)
+	var out bytes.Buffer
+	must(t, command(t.Context(), []string{"-config", path, "-group", "g"}, &out, os.Stderr))
+	if !strings.Contains(out.String(), "slow:1") {
+		t.Errorf("got a table without the member that holds a record:\n%s", &out)
+	}
+}
+
 func TestTheTableNamesWhatIsThere(t *testing.T) {
 	b, err := memory.New(memory.Config{})
 	must(t, err)
