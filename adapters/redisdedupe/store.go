@@ -19,8 +19,6 @@ const (
 	name               = "redisdedupe"
 	defaultPrefix      = "ds:dedupe:"
 	defaultCallTimeout = time.Second
-	writers            = 2    // pipelines in flight
-	mostWaiting        = 1024 // calls that wait for a writer; more wait at the door
 )
 
 // Connection says how to reach the server.
@@ -57,16 +55,24 @@ func (c Config) Validate() error {
 
 // Store is a middleware.DedupeStore on Redis. Its methods are safe for concurrent use.
 type Store struct {
-	client  redis.UniversalClient
-	owned   bool
 	prefix  string
 	timeout time.Duration
-	queue   chan *call
+	via     transport
 	stop    chan struct{} // closed when Close begins
 	stopped chan struct{} // closed when everything has ended
 	closing sync.Once
-	work    sync.WaitGroup
-	err     error // of closing; written before stopped is closed
+}
+
+// transport sends batches; calls that come at the same time share pipelines.
+type transport interface {
+	// reserve sets the states of rs, but of those at own, which the token holds already.
+	reserve(ctx context.Context, prefix string, rs []middleware.Reservation) (own []int, err error)
+	// extend gives the reservations at own their lease anew.
+	extend(ctx context.Context, prefix string, rs []middleware.Reservation, own []int) error
+	settle(ctx context.Context, prefix string, ss []middleware.Settlement) error
+	ping(ctx context.Context) error
+	// close sends what waits; it is bounded by the timeouts of what is in flight.
+	close()
 }
 
 var (
@@ -79,42 +85,38 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("redisdedupe: open: %w", err)
 	}
-	s := &Store{
-		client: cfg.Client, prefix: cfg.Prefix, timeout: cfg.CallTimeout,
-		queue: make(chan *call, mostWaiting), stop: make(chan struct{}), stopped: make(chan struct{}),
-	}
+	s := &Store{prefix: cfg.Prefix, timeout: cfg.CallTimeout, stop: make(chan struct{}), stopped: make(chan struct{})}
 	if s.prefix == "" {
 		s.prefix = defaultPrefix
 	}
 	if s.timeout == 0 {
 		s.timeout = defaultCallTimeout
 	}
-	if s.client == nil {
-		connection := cfg.Connection
-		connection.Timeout = s.timeout
-		own := connection.Client(rediskit.Appending)
-		s.client, s.owned = own, true
-		if err := connection.Ping(ctx, name, own); err != nil {
-			return nil, errors.Join(err, own.Close())
+	client := cfg.Client
+	if client == nil {
+		own := cfg.Connection.Client(rediskit.Control)
+		defer func() { _ = own.Close() }() // it has asked what there is to ask
+		if err := cfg.Ping(ctx, name, own); err != nil {
+			return nil, err
 		}
+		client = own
 	}
-	if err := s.probe(ctx); err != nil {
-		if s.owned {
-			err = errors.Join(err, s.client.Close())
-		}
+	if err := s.probe(ctx, client); err != nil {
 		return nil, fmt.Errorf("redisdedupe: open: %w", err)
 	}
-	for range writers {
-		s.work.Go(s.write)
+	if cfg.Client != nil {
+		s.via = newShared(client, s.timeout)
+	} else {
+		s.via = &wire{cfg.NewWriter(s.timeout, nil)}
 	}
 	return s, nil
 }
 
 // probe writes and reads one key as Reserve does.
-func (s *Store) probe(ctx context.Context) error {
+func (s *Store) probe(ctx context.Context, client redis.UniversalClient) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	err := s.client.Do(ctx, "set", s.prefix+"probe", "0", "nx", "get", "px", 1).Err()
+	err := client.Do(ctx, "set", s.prefix+"probe", "0", "nx", "get", "px", 1).Err()
 	var refused redis.Error
 	switch {
 	case err == nil || errors.Is(err, redis.Nil):
@@ -126,6 +128,41 @@ func (s *Store) probe(ctx context.Context) error {
 	}
 }
 
+// Reserve implements middleware.DedupeStore: one round trip, and a second one where it extends leases.
+func (s *Store) Reserve(ctx context.Context, rs []middleware.Reservation) error {
+	if len(rs) == 0 {
+		return nil
+	}
+	if s.closed() {
+		return fmt.Errorf("redisdedupe: reserve: %w", durable.ErrClosed)
+	}
+	own, err := s.via.reserve(ctx, s.prefix, rs)
+	if err != nil {
+		return fmt.Errorf("redisdedupe: reserve %d keys: %w", len(rs), err)
+	}
+	if len(own) == 0 {
+		return nil
+	}
+	if err := s.via.extend(ctx, s.prefix, rs, own); err != nil {
+		return fmt.Errorf("redisdedupe: extend %d leases: %w", len(own), err)
+	}
+	return nil
+}
+
+// Settle implements middleware.DedupeStore in one round trip.
+func (s *Store) Settle(ctx context.Context, ss []middleware.Settlement) error {
+	if len(ss) == 0 {
+		return nil
+	}
+	if s.closed() {
+		return fmt.Errorf("redisdedupe: settle: %w", durable.ErrClosed)
+	}
+	if err := s.via.settle(ctx, s.prefix, ss); err != nil {
+		return fmt.Errorf("redisdedupe: settle %d keys: %w", len(ss), err)
+	}
+	return nil
+}
+
 // Health returns nil when the server answers.
 func (s *Store) Health(ctx context.Context) error {
 	if s.closed() {
@@ -133,7 +170,7 @@ func (s *Store) Health(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	if err := s.client.Ping(ctx).Err(); err != nil {
+	if err := s.via.ping(ctx); err != nil {
 		return fmt.Errorf("redisdedupe: health: %w: %w", durable.ErrUnavailable, err)
 	}
 	return nil
@@ -143,22 +180,17 @@ func (s *Store) Health(ctx context.Context) error {
 func (s *Store) Close(ctx context.Context) error {
 	s.closing.Do(func() {
 		close(s.stop)
-		go s.end() // bounded by CallTimeout; Close waits for it
+		go func() { // bounded by CallTimeout; Close waits for it
+			s.via.close()
+			close(s.stopped)
+		}()
 	})
 	select {
 	case <-s.stopped:
-		return s.err
+		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("redisdedupe: close: %w", context.Cause(ctx))
 	}
-}
-
-func (s *Store) end() {
-	s.work.Wait()
-	if s.owned {
-		s.err = s.client.Close()
-	}
-	close(s.stopped)
 }
 
 func (s *Store) closed() bool {
@@ -169,3 +201,21 @@ func (s *Store) closed() bool {
 		return false
 	}
 }
+
+// What a key holds whose event was handled, and the scripts for what needs to look first.
+const (
+	handled = "+"
+	extend  = "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('PEXPIRE',KEYS[1],ARGV[2]) end return 0"
+	release = "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0"
+)
+
+// extended is the state after the script extend returned n.
+func extended(n int64) middleware.DedupeState {
+	if n == 0 {
+		return middleware.DedupeBusy // the lease ended in between
+	}
+	return middleware.DedupeReserved
+}
+
+// ms is d in milliseconds, at least 1.
+func ms(d time.Duration) int64 { return max(d.Milliseconds(), 1) }

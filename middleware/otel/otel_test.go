@@ -331,6 +331,9 @@ func TestTheTraceSurvivesEveryBroker(t *testing.T) {
 			defer func() { _ = b.Close(context.Background()) }()
 			l, topic := newLab(t, otel.Options{}), testenv.Name(t, "trace")
 			g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)}
+			if err := b.(durable.Administrator).CreateTopic(t.Context(), durable.TopicSpec{Name: topic}); err != nil {
+				t.Fatal(err)
+			}
 			if _, err := l.Append(b).Append(t.Context(), topic, event(t, "1"), event(t, "2")); err != nil {
 				t.Fatal(err)
 			}

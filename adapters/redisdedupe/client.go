@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,11 +16,9 @@ import (
 )
 
 const (
+	writers         = 2    // pipelines in flight
+	mostWaiting     = 1024 // calls that wait for a writer; more wait at the door
 	mostPerPipeline = 1000 // commands; a larger call is one pipeline of its own
-	handled         = "+"  // what a key holds whose event was handled
-
-	extend  = "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('PEXPIRE',KEYS[1],ARGV[2]) end return 0"
-	release = "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0"
 )
 
 // The states of a call.
@@ -36,20 +35,46 @@ type call struct {
 	done  chan struct{} // closed when cmds hold their results
 }
 
-// Reserve implements middleware.DedupeStore: one round trip, and a second one where it extends leases.
-func (s *Store) Reserve(ctx context.Context, rs []middleware.Reservation) error {
-	if len(rs) == 0 {
-		return nil
+// shared is a transport over a client of the caller's, such as that of a cluster, whose library sends every command to
+// where its key is.
+type shared struct {
+	client  redis.UniversalClient
+	timeout time.Duration
+	queue   chan *call
+	stop    chan struct{} // closed when close begins
+	stopped chan struct{} // closed when the writers have ended
+	work    sync.WaitGroup
+}
+
+func newShared(client redis.UniversalClient, timeout time.Duration) *shared {
+	s := &shared{
+		client: client, timeout: timeout,
+		queue: make(chan *call, mostWaiting), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
+	for range writers {
+		s.work.Go(s.write)
+	}
+	return s
+}
+
+// close sends what waits. It is called once.
+func (s *shared) close() {
+	close(s.stop)
+	s.work.Wait()
+	close(s.stopped)
+}
+
+func (s *shared) ping(ctx context.Context) error { return s.client.Ping(ctx).Err() }
+
+func (s *shared) reserve(ctx context.Context, prefix string, rs []middleware.Reservation) (own []int, err error) {
 	cmds := make([]redis.Cmder, len(rs))
 	for i := range rs {
 		r := &rs[i]
-		cmds[i] = redis.NewStringCmd(context.Background(), "set", s.prefix+r.Key, r.Token, "nx", "get", "px", ms(r.Lease))
+		cmds[i] = redis.NewStringCmd(context.Background(), "set", prefix+r.Key, r.Token, "nx", "get", "px", ms(r.Lease))
 	}
 	if err := s.send(ctx, cmds); err != nil {
-		return fmt.Errorf("redisdedupe: reserve %d keys: %w", len(rs), err)
+		return nil, err
 	}
-	var own []int
 	for i, cmd := range cmds {
 		value, err := cmd.(*redis.StringCmd).Result()
 		switch {
@@ -63,58 +88,38 @@ func (s *Store) Reserve(ctx context.Context, rs []middleware.Reservation) error 
 			rs[i].State = middleware.DedupeBusy
 		}
 	}
-	if own == nil {
-		return nil
-	}
-	return s.extend(ctx, rs, own)
+	return own, nil
 }
 
-// extend gives the reservations at own their lease anew.
-func (s *Store) extend(ctx context.Context, rs []middleware.Reservation, own []int) error {
+func (s *shared) extend(ctx context.Context, prefix string, rs []middleware.Reservation, own []int) error {
 	cmds := make([]redis.Cmder, len(own))
 	for k, i := range own {
-		cmds[k] = redis.NewIntCmd(context.Background(), "eval", extend, 1, s.prefix+rs[i].Key, rs[i].Token, ms(rs[i].Lease))
+		cmds[k] = redis.NewIntCmd(context.Background(), "eval", extend, 1, prefix+rs[i].Key, rs[i].Token, ms(rs[i].Lease))
 	}
 	if err := s.send(ctx, cmds); err != nil {
-		return fmt.Errorf("redisdedupe: extend %d leases: %w", len(own), err)
+		return err
 	}
 	for k, i := range own {
-		rs[i].State = middleware.DedupeReserved
-		if cmds[k].(*redis.IntCmd).Val() == 0 { // it ended in between
-			rs[i].State = middleware.DedupeBusy
-		}
+		rs[i].State = extended(cmds[k].(*redis.IntCmd).Val())
 	}
 	return nil
 }
 
-// Settle implements middleware.DedupeStore in one round trip.
-func (s *Store) Settle(ctx context.Context, ss []middleware.Settlement) error {
-	if len(ss) == 0 {
-		return nil
-	}
+func (s *shared) settle(ctx context.Context, prefix string, ss []middleware.Settlement) error {
 	cmds := make([]redis.Cmder, len(ss))
 	for i := range ss {
-		key := s.prefix + ss[i].Key
+		key := prefix + ss[i].Key
 		if ss[i].Keep > 0 {
 			cmds[i] = redis.NewStatusCmd(context.Background(), "set", key, handled, "px", ms(ss[i].Keep))
 		} else {
 			cmds[i] = redis.NewIntCmd(context.Background(), "eval", release, 1, key, ss[i].Token)
 		}
 	}
-	if err := s.send(ctx, cmds); err != nil {
-		return fmt.Errorf("redisdedupe: settle %d keys: %w", len(ss), err)
-	}
-	return nil
+	return s.send(ctx, cmds)
 }
 
-// ms is d in milliseconds, at least 1.
-func ms(d time.Duration) int64 { return max(d.Milliseconds(), 1) }
-
 // send has a writer send cmds and waits for their results. The end of ctx ends the waiting, not a pipeline on its way.
-func (s *Store) send(ctx context.Context, cmds []redis.Cmder) error {
-	if s.closed() {
-		return durable.ErrClosed
-	}
+func (s *shared) send(ctx context.Context, cmds []redis.Cmder) error {
 	c := &call{cmds: cmds, done: make(chan struct{})}
 	select {
 	case s.queue <- c:
@@ -148,8 +153,8 @@ func (c *call) outcome() error {
 	return nil
 }
 
-// write sends what waits in one pipeline, until the store is closed and nothing waits.
-func (s *Store) write() {
+// write sends what waits in one pipeline, until close and nothing waits.
+func (s *shared) write() {
 	for {
 		select {
 		case c := <-s.queue:
@@ -166,7 +171,7 @@ func (s *Store) write() {
 }
 
 // pipeline sends first and whatever else waits now.
-func (s *Store) pipeline(first *call) {
+func (s *shared) pipeline(first *call) {
 	calls, cmds := make([]*call, 0, 16), make([]redis.Cmder, 0, max(len(first.cmds), 16))
 	for c := first; c != nil; {
 		if c.state.CompareAndSwap(waiting, taken) {
