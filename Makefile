@@ -32,10 +32,14 @@ test: ## Run every test against real servers
 	$(GO) test -timeout 10m $(PKGS)
 	cd benchmarks && $(GO) test ./...
 
-race: ## Run every test with the race detector
+race: compiler ## Run every test with the race detector
 	$(GO) test -race -timeout 20m $(PKGS)
 
-soak: ## Run the long checks: repeated race runs and the full fault matrices
+.PHONY: compiler
+compiler:
+	@command -v "$$($(GO) env CC)" >/dev/null || { echo "the race detector needs a C compiler: apt-get install gcc libc6-dev"; exit 1; }
+
+soak: compiler ## Run the long checks: repeated race runs and the full fault matrices
 	DUALSTREAM_SOAK=1 $(GO) test -race -count=5 -timeout 120m $(PKGS)
 
 bench: ## Print the benchmark table: ratios against the raw clients and Watermill
