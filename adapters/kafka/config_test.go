@@ -61,7 +61,8 @@ func TestValidateNamesTheSetting(t *testing.T) {
 	}
 	for field, c := range map[string]Config{
 		"brokers":           {},
-		"sasl.mechanism":    ok(func(c *Config) { c.SASL = SASL{Mechanism: "SCRAM-SHA-512", User: "u"} }),
+		"sasl.mechanism":    ok(func(c *Config) { c.SASL = SASL{Mechanism: "GSSAPI", User: "u", Password: "p"} }),
+		"sasl.password":     ok(func(c *Config) { c.SASL = SASL{Mechanism: SASLScramSHA512, User: "u"} }),
 		"sasl.user":         ok(func(c *Config) { c.SASL.Mechanism = "PLAIN" }),
 		"append_timeout":    ok(func(c *Config) { c.AppendTimeout = -time.Second }),
 		"session_timeout":   ok(func(c *Config) { c.SessionTimeout = time.Nanosecond }),

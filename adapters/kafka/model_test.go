@@ -131,6 +131,8 @@ func (m *model) answer(p *modelPartition, b *sarama.RecordBatch) (sarama.KError,
 	case fault == 3:
 		return sarama.ErrUnknown, -1
 	case fault == 4:
+		return sarama.ErrOutOfOrderSequenceNumber, -1
+	case fault == 5:
 		if code, _ := p.store(b); code != sarama.ErrNoError {
 			return code, -1
 		}

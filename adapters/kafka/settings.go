@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -94,10 +95,10 @@ func (s Settings) Blame(err error) string {
 // isTLS tells whether err is the failure of a handshake.
 func isTLS(err error) bool {
 	var header tls.RecordHeaderError
-	var alert tls.AlertError
+	var remote *net.OpError
 	var authority x509.UnknownAuthorityError
 	var certificate *tls.CertificateVerificationError
 	var hostname x509.HostnameError
-	return errors.As(err, &header) || errors.As(err, &alert) || errors.As(err, &authority) ||
+	return errors.As(err, &header) || errors.As(err, &remote) && remote.Op == "remote error" || errors.As(err, &authority) ||
 		errors.As(err, &certificate) || errors.As(err, &hostname)
 }

@@ -1,0 +1,95 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+// pace is how many messages of each caller are stored between two faults.
+const pace = 100
+
+func TestNothingIsLostDoubledOrInvertedWhileLeadersDieAndFreeze(t *testing.T) {
+	k := testenv.StartKafka(t, testenv.KafkaOptions{Nodes: 3})
+	b := openOn(t, Config{Brokers: k.Brokers()})
+	topic := newTopic(t, b, 6)
+	s := &story{told: map[string]durable.Status{}, at: map[string]durable.Position{}}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	callers := make([]*steady, 8)
+	var wg sync.WaitGroup
+	for i := range callers {
+		callers[i] = &steady{stored: make(chan struct{}, 1)}
+		wg.Go(func() { callers[i].run(ctx, b, topic, s, i) })
+	}
+	await := func(when string) {
+		t.Helper()
+		for i, c := range callers {
+			for range pace {
+				if _, ok := <-c.stored; !ok {
+					t.Fatalf("%s: caller %d: %v", when, i, c.err)
+				}
+			}
+		}
+	}
+	await("at first")
+	for id := 1; id <= 3; id++ {
+		k.Node(id).Kill()
+		await(fmt.Sprintf("without node %d", id))
+		k.Node(id).Restart()
+		await(fmt.Sprintf("with node %d again", id))
+	}
+	k.Node(2).Freeze()
+	await("with a frozen node")
+	k.Node(2).Thaw()
+	await("with a thawed node")
+	stop()
+	for _, c := range callers {
+		go func() {
+			for range c.stored {
+			}
+		}()
+	}
+	wg.Wait()
+	s.check(t, storedIn(t, b, topic, 6))
+}
+
+// storedIn is what is in topic, in the shape of the model.
+func storedIn(t *testing.T, b *Backend, topic string, n int) []modelPartition {
+	t.Helper()
+	out := make([]modelPartition, n)
+	for _, r := range replayed(t, b, topic, durable.Range{}) {
+		out[r.Partition].log = append(out[r.Partition].log, string(r.Message.Payload))
+	}
+	return out
+}
+
+// steady appends one message after the other, of one key, and tells of each that was stored.
+type steady struct {
+	stored chan struct{}
+	err    error // read when stored is closed
+}
+
+func (c *steady) run(ctx context.Context, b *Backend, topic string, s *story, caller int) {
+	defer close(c.stored)
+	for n := 1; ctx.Err() == nil; n++ {
+		msg := message.NewMessage("", fmt.Appendf(nil, "%d-0-%d", caller, n))
+		msg.Metadata.Set(durable.MetaPartitionKey, fmt.Sprint(caller))
+		ps, err := b.Append(ctx, topic, msg)
+		s.tell([]*message.Message{msg}, ps, err)
+		if err != nil && !errors.Is(err, durable.ErrUnavailable) && ctx.Err() == nil {
+			c.err = err
+			return
+		}
+		if err == nil {
+			c.stored <- struct{}{}
+		}
+	}
+}

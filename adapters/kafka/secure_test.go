@@ -1,0 +1,90 @@
+package kafka
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dualstream/dualstream/adapters/internal/settings"
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+func TestBrokersThatDemandALogin(t *testing.T) {
+	k := testenv.StartSecureKafka(t)
+	login := func(mechanism string) SASLSettings {
+		return SASLSettings{Mechanism: mechanism, User: testenv.KafkaUser, Password: testenv.KafkaPassword}
+	}
+	wrong := func(mechanism string) SASLSettings {
+		return SASLSettings{Mechanism: mechanism, User: testenv.KafkaUser, Password: "wrong"}
+	}
+	verified := settings.TLS{Enabled: true, CAFile: k.CAFile}
+	mutual := verified
+	mutual.CertFile, mutual.KeyFile = k.CertFile, k.KeyFile
+	misnamed := verified
+	misnamed.ServerName = "other.example"
+	for name, c := range map[string]struct {
+		addr  string
+		sasl  SASLSettings
+		tls   settings.TLS
+		blame string // "": it works
+	}{
+		"by default PLAIN":           {k.SASL, login(""), settings.TLS{}, ""},
+		"SCRAM-SHA-256":              {k.SASL, login(SASLScramSHA256), settings.TLS{}, ""},
+		"PLAIN over TLS":             {k.SASLTLS, login(SASLPlain), verified, ""},
+		"SCRAM-SHA-512 over TLS":     {k.SASLTLS, login(SASLScramSHA512), verified, ""},
+		"certificate of the client":  {k.TLS, SASLSettings{}, mutual, ""},
+		"wrong password":             {k.SASL, wrong(SASLPlain), settings.TLS{}, "sasl.password"},
+		"wrong password, SCRAM":      {k.SASLTLS, wrong(SASLScramSHA512), verified, "sasl.password"},
+		"mechanism not offered":      {k.SASL, login(SASLScramSHA512), settings.TLS{}, "sasl.mechanism"},
+		"no login":                   {k.SASL, SASLSettings{}, settings.TLS{}, "brokers"},
+		"unknown authority":          {k.SASLTLS, login(SASLPlain), settings.TLS{Enabled: true}, "tls"},
+		"another server's name":      {k.SASLTLS, login(SASLPlain), misnamed, "tls"},
+		"no certificate of a client": {k.TLS, SASLSettings{}, verified, "tls"},
+		"no TLS":                     {k.SASLTLS, login(SASLPlain), settings.TLS{}, "brokers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Settings{Brokers: []string{c.addr}, SASL: c.sasl, TLS: c.tls, OpenTimeout: soon}
+			if err := s.Check(); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := s.Config(slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.blame == "" {
+				b := openOn(t, cfg)
+				topic := newTopic(t, b, 1)
+				mustAppend(t, b, topic, events(3, oneKey)...)
+				if got := replayed(t, b, topic, durable.Range{}); len(got) != 3 {
+					t.Errorf("got %d records", len(got))
+				}
+				return
+			}
+			b, err := Open(t.Context(), cfg)
+			if err == nil {
+				closeNow(t, b)
+				t.Fatal("Open succeeded")
+			}
+			if got := s.Blame(err); got != c.blame || !strings.Contains(err.Error(), `"`+strings.Split(c.blame, ".")[0]) {
+				t.Errorf("blames %q, want %q, for %v", got, c.blame, err)
+			}
+			if strings.Contains(err.Error(), testenv.KafkaPassword) {
+				t.Errorf("the password is in %v", err)
+			}
+		})
+	}
+}
+
+func TestAPasswordInClearTextIsWarnedOf(t *testing.T) {
+	var log bytes.Buffer
+	_, err := Open(t.Context(), Config{
+		Brokers: []string{"127.0.0.1:1"}, OpenTimeout: 100 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		SASL: SASL{User: "u", Password: "secret"},
+	})
+	if err == nil || !strings.Contains(log.String(), "clear text") || strings.Contains(log.String()+err.Error(), "secret") {
+		t.Errorf("got %v, logged %s", err, log.String())
+	}
+}
