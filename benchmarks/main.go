@@ -112,6 +112,7 @@ func paths() []path {
 	ps = append(ps, memoryPaths()...)
 	ps = append(ps, enginePaths()...)
 	ps = append(ps, observedPaths()...)
+	ps = append(ps, stackPaths()...)
 	ps = append(ps, dualPaths()...)
 	ps = append(ps, realtimePaths()...)
 	ps = append(ps, rssPaths()...)
