@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -31,6 +32,7 @@ type Dispatcher struct {
 	queue   queue
 	breaker breaker
 	stats   DispatcherStats // all but what queue and breaker know
+	entered time.Time       // when the backend's Notify was called
 	closing bool
 }
 
@@ -76,6 +78,10 @@ func (d *Dispatcher) Dispatch(ns ...Notification) int {
 // enqueue adds valid notifications and counts the wrong ones that were found after them.
 func (d *Dispatcher) enqueue(ns []Notification, wrong int) int {
 	d.mu.Lock()
+	if d.noticeStuck() {
+		defer d.o.Logger.Warn("realtime: the backend does not return from Notify, notifications wait and the oldest are dropped",
+			d.name(), slog.Duration("timeout", d.o.Timeout))
+	}
 	defer d.mu.Unlock()
 	count := uint64(len(ns))
 	d.stats.Dispatched += count + uint64(wrong)
@@ -101,6 +107,15 @@ func (d *Dispatcher) enqueue(ns []Notification, wrong int) int {
 	}
 	d.wakeSender()
 	return len(ns)
+}
+
+// noticeStuck tells, once, that the backend ignores the end of its context. The caller holds mu.
+func (d *Dispatcher) noticeStuck() bool {
+	if d.stats.InFlight == 0 || d.stats.Stuck || time.Since(d.entered) < d.o.Timeout+closeGrace {
+		return false
+	}
+	d.stats.Stuck = true
+	return true
 }
 
 func (d *Dispatcher) wakeSender() {

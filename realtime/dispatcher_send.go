@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 )
 
 // run is the sender: it takes batches until the dispatcher is closed and the queue is empty.
@@ -34,6 +35,9 @@ func (d *Dispatcher) take() (closing bool) {
 	}
 	d.batch = d.queue.popTo(d.batch[:0], most)
 	d.stats.InFlight = uint64(len(d.batch))
+	if len(d.batch) > 0 {
+		d.entered = time.Now()
+	}
 	return d.closing
 }
 
@@ -74,7 +78,12 @@ func (d *Dispatcher) notify(batch []Notification) error {
 	err := d.backend.Notify(ctx, batch...)
 	d.mu.Lock()
 	d.stats.Batches++
+	stuck := d.stats.Stuck
+	d.stats.Stuck, d.entered = false, time.Now()
 	d.mu.Unlock()
+	if stuck {
+		d.o.Logger.Info("realtime: the backend has returned from Notify", d.name())
+	}
 	return err
 }
 

@@ -13,6 +13,7 @@ type DispatcherStats struct {
 	Batches uint64       // calls of Notify that have returned
 	Breaker BreakerState // state of the circuit breaker
 	Opened  uint64       // times that the breaker opened; a failed probe does not count again
+	Stuck   bool         // the backend was found to ignore the end of its context, and has not returned since
 }
 
 // DropStats counts notifications that were not sent, by reason. After an error or a timeout some of the batch may
