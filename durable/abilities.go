@@ -106,3 +106,13 @@ type GroupAdministrator interface {
 	// member consumes the topic.
 	DeleteGroup(ctx context.Context, group, topic string) error
 }
+
+// Pauser is an optional ability of a Consumer: it keeps the records of one claim back while the others go on. Process
+// uses it so that a partition that does not move cannot fill the whole window.
+type Pauser interface {
+	// Pause has Fetch return nothing more of c until Resume; what a Fetch under way returns may still have some. A claim
+	// that is not held any more is ignored. It does not block, and is idempotent, as Resume is.
+	Pause(c *Claim)
+	// Resume undoes Pause, and a Fetch that waits looks again.
+	Resume(c *Claim)
+}

@@ -15,7 +15,9 @@ import (
 //
 // Order. Deliveries with one key run one after the other, in fetch order; different keys side by side, up to
 // Concurrency. Deliveries without a key have no order among themselves. A slow key stalls itself alone until
-// MaxInFlight is reached; when it then holds the window for StallAfter, a log line and [Monitor] name it.
+// MaxInFlight is reached; when it then holds the window for StallAfter, a log line and [Monitor] name it. Where the
+// consumer is a [Pauser] and there are several claims, one that holds half of MaxInFlight is not fetched from until it
+// moves, so that the others go on.
 //
 // Results. A nil error of h acknowledges the delivery (in batches, as the backend's Capabilities.Ack says). One with a
 // verb does what its constructor says: [Park], [Release], [Stop]. Any other is a retry: after the delay of [RetryAfter],
@@ -105,6 +107,7 @@ type run struct {
 	worker      func()
 	strict      bool // deliveries without a key are in order, too, within each claim
 	consumer    Consumer
+	pauser      Pauser // nil where the consumer is none
 	group       string
 	logger      *slog.Logger
 
@@ -125,7 +128,9 @@ type run struct {
 	drained chan struct{} // closed when stopping and nothing runs
 	ended   chan struct{} // closed when claims need no watching any more
 
-	mu          sync.Mutex // the only lock; never held over I/O or a callback
+	pausing sync.Mutex // held over calls of pauser; taken before mu
+
+	mu          sync.Mutex // never held over I/O or a callback
 	idle        sync.Cond  // workers without work
 	idlers      int
 	started     int  // workers
@@ -167,6 +172,7 @@ func newRun(ctx context.Context, mode AckMode, c Consumer, o ProcessOptions) *ru
 		claims:  make(map[*Claim]*claimed),
 		topics:  make(map[string]*TopicStats),
 	}
+	r.pauser, _ = c.(Pauser)
 	r.idle.L = &r.mu
 	r.fetching, r.stopFetch = context.WithCancel(ctx)
 	r.acking, r.stopAck = context.WithCancelCause(context.WithoutCancel(ctx))

@@ -46,6 +46,7 @@ func (r *run) ackLoop() {
 			if r.ackErr = r.acknowledge(batch); r.ackErr != nil {
 				return
 			}
+			r.balancePauses()
 			continue
 		}
 		if ending {

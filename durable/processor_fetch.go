@@ -24,6 +24,7 @@ func (r *run) fetchLoop() error {
 		ds, err := r.consumer.Fetch(r.fetching, n)
 		if len(ds) > 0 {
 			average = r.enqueue(ds)
+			r.balancePauses()
 		}
 		if err == nil {
 			if faults > 0 {

@@ -45,6 +45,9 @@ type claimed struct {
 	empty    chan struct{} // closed when the claim is draining and its window is empty
 
 	head, tail *task
+	held       int // in the window
+	heldBytes  int
+	paused     bool      // see balancePauses
 	through    *Delivery // AckThrough: last of the completed prefix that is not acknowledged yet
 }
 
@@ -56,6 +59,8 @@ func (c *claimed) push(t *task) {
 		c.tail.after = t
 	}
 	c.tail = t
+	c.held++
+	c.heldBytes += t.size
 }
 
 func (c *claimed) unlink(t *task) {
@@ -70,6 +75,8 @@ func (c *claimed) unlink(t *task) {
 		t.after.before = t.before
 	}
 	t.before, t.after = nil, nil
+	c.held--
+	c.heldBytes -= t.size
 }
 
 // settle takes a handled task into the acknowledgements. The caller holds mu.

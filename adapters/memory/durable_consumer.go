@@ -31,6 +31,11 @@ type consumer struct {
 	recs   []record
 }
 
+var (
+	_ durable.Consumer = (*consumer)(nil)
+	_ durable.Pauser   = (*consumer)(nil)
+)
+
 // Consume implements durable.Backend. The group exists until the Store does.
 func (b *Backend) Consume(ctx context.Context, g durable.Group) (durable.Consumer, error) {
 	leave, err := b.enter(ctx)
@@ -169,6 +174,21 @@ func (c *consumer) Release(ds ...durable.Delivery) {
 		c.settle(pl)
 	}
 	signal(c.wake)
+}
+
+// Pause implements durable.Pauser.
+func (c *consumer) Pause(claim *durable.Claim) { c.setPaused(claim, true) }
+
+// Resume implements durable.Pauser.
+func (c *consumer) Resume(claim *durable.Claim) { c.setPaused(claim, false) }
+
+func (c *consumer) setPaused(claim *durable.Claim, paused bool) {
+	c.group.mu.Lock()
+	defer c.group.mu.Unlock()
+	if pl := c.owned(claim); pl != nil {
+		pl.paused = paused
+		signal(c.wake)
+	}
 }
 
 // settle completes a hand-over for which nothing is handed out any more.

@@ -58,7 +58,7 @@ func (c *consumer) take(n int) (int, error) {
 				share = (left + owned - i - 1) / (owned - i)
 			}
 			pl := c.places[(c.turn+i)%owned]
-			if pl.timer == nil {
+			if pl.timer == nil && !pl.paused {
 				c.found = pl.fetch(c.found, share, &c.recs)
 			}
 		}

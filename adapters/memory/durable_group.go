@@ -38,6 +38,7 @@ type place struct {
 	claim  *durable.Claim
 	epoch  int64
 	timer  *time.Timer // ends the draining of claim
+	paused bool        // nothing is fetched under claim
 }
 
 func (pl *place) log() *partition { return pl.topic.partitions[pl.partition] }
@@ -154,7 +155,7 @@ func (g *group) grant(pl *place) {
 	pl.epoch++
 	pl.owner = pl.target
 	pl.claim = durable.NewClaim(pl.owner.life, pl.topic.name, pl.partition, pl.epoch)
-	pl.next = pl.committed
+	pl.next, pl.paused = pl.committed, false
 	pl.owner.places = append(pl.owner.places, pl)
 	pl.log().watch(pl.owner.wake)
 	signal(pl.owner.wake)
