@@ -2,11 +2,11 @@ package adapters
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/adapters/internal/settings"
 	"github.com/dualstream/dualstream/adapters/redisdedupe"
 	"github.com/dualstream/dualstream/dual"
@@ -160,18 +160,11 @@ func openTiers(_ context.Context, s TiersSettings, deps dual.MiddlewareDeps) (du
 
 // DedupeSettings are the keys of the section dedupe; see middleware.Dedupe.
 type DedupeSettings struct {
-	Store    string              `yaml:"store"` // memory or redis
-	Redis    RedisDedupeSettings `yaml:"redis"`
-	Lease    time.Duration       `yaml:"lease"`
-	Keep     time.Duration       `yaml:"keep"`
-	FailOpen bool                `yaml:"fail_open"` // events are handled while the store is down
-}
-
-// RedisDedupeSettings are the keys of the section dedupe.redis; see redisdedupe.Config.
-type RedisDedupeSettings struct {
-	rediskit.Settings `yaml:",inline"`
-
-	Prefix string `yaml:"prefix"`
+	Store    string               `yaml:"store"` // memory or redis
+	Redis    redisdedupe.Settings `yaml:"redis"`
+	Lease    time.Duration        `yaml:"lease"`
+	Keep     time.Duration        `yaml:"keep"`
+	FailOpen bool                 `yaml:"fail_open"` // events are handled while the store is down
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -179,8 +172,10 @@ func (s DedupeSettings) Check() error {
 	if s.Store != "memory" && s.Store != "redis" {
 		return durable.Invalid("store", s.Store, "write memory or redis")
 	}
-	if s.Store == "redis" && s.Redis.Addr == "" {
-		return durable.Invalid("redis.addr", "", "write host:port")
+	if s.Store == "redis" {
+		if err := s.Redis.Check(); err != nil {
+			return within("redis", err)
+		}
 	}
 	for key, d := range map[string]time.Duration{"lease": s.Lease, "keep": s.Keep} {
 		if d > 0 && d < time.Millisecond {
@@ -190,15 +185,24 @@ func (s DedupeSettings) Check() error {
 	return nil
 }
 
+// within has the setting that err names stand in the section part.
+func within(part string, err error) error {
+	var bad *durable.InvalidError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	return &durable.InvalidError{Field: part + "." + bad.Field, Value: bad.Value, Remedy: bad.Remedy}
+}
+
 func openDedupe(ctx context.Context, s DedupeSettings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
 	var m dual.Middleware
 	var store middleware.DedupeStore = middleware.NewMemoryDedupe(0)
 	if s.Store == "redis" {
-		connection, err := s.Redis.Config()
+		cfg, err := s.Redis.Config()
 		if err != nil {
 			return m, blamed(err)
 		}
-		redis, err := redisdedupe.Open(ctx, redisdedupe.Config{Connection: connection, Prefix: s.Redis.Prefix})
+		redis, err := redisdedupe.Open(ctx, cfg)
 		if err != nil {
 			return m, &dual.SettingError{Setting: "redis.addr", Err: err}
 		}

@@ -141,7 +141,10 @@ func TestAFileBuildsTheStackOfAPublisher(t *testing.T) {
 		t.Errorf("rejected: %v, want ErrTooLarge", err)
 	}
 	n := 0
-	for range s.Durable.Replay(t.Context(), "lost", durable.Range{}) {
+	for _, err := range s.Durable.Replay(t.Context(), "lost", durable.Range{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		n++
 	}
 	if n != 1 {

@@ -2,8 +2,10 @@ package middleware_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -57,7 +59,7 @@ func TestTheStackLosesNothingOnAnyBackend(t *testing.T) {
 		topic := testenv.Name(t, "orders")
 		tiers := &middleware.Tiers{Backend: b, Delays: []time.Duration{50 * time.Millisecond}, Logger: silent}
 		all := append([]string{topic}, tiers.Topics(topic)...)
-		topics(t, b, append(all, topic+".poison", topic+".poison.done")...)
+		topics(t, b, all...) // the poison topic and its notes are created
 		var msgs []*message.Message
 		for i := range n {
 			msgs = append(msgs, event(t, fmt.Sprint(i), fmt.Sprint("k", i%keys)))
@@ -121,7 +123,7 @@ func TestTheStackLosesNothingOnAnyBackend(t *testing.T) {
 func TestAnEventWhosePoisonTopicIsDownSurvivesARestartOnAnyBackend(t *testing.T) {
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		topic := testenv.Name(t, "orders")
-		topics(t, b, topic)
+		topics(t, b, topic, topic+".poison")
 		appendAll(t, b, topic, event(t, "1", "a"))
 		down := &flaky{Backend: b, part: ".poison"}
 		down.set(durable.ErrUnavailable)
@@ -135,10 +137,29 @@ func TestAnEventWhosePoisonTopicIsDownSurvivesARestartOnAnyBackend(t *testing.T)
 		if ran.Load() != 1 {
 			t.Errorf("the handler ran %d times, want 1", ran.Load())
 		}
-		topics(t, b, topic+".poison")
 		down.set(nil)
 		p = process(b, group, h, topic)
 		testenv.Await(t, time.Minute, func() bool { return len(replayed(t, b, topic+".poison")) > 0 }, "the event is poisoned after the restart")
 		p.end(t)
+	})
+}
+
+func TestLongErrorsAndAThousandKeysAreKeptOnAnyBackend(t *testing.T) {
+	onBackends(t, func(t *testing.T, b durable.Backend) {
+		topic := testenv.Name(t, "orders")
+		topics(t, b, topic)
+		msg := event(t, "1", "a")
+		for i := range 1000 {
+			msg.Metadata[fmt.Sprint("key", i)] = "v"
+		}
+		appendAll(t, b, topic, msg)
+		text := strings.Repeat("line\n\x00\xff", 1<<17)
+		p := process(b, testenv.Name(t, "g"), poisoning(b).Middleware(failing(errors.New(text))), topic)
+		testenv.Await(t, time.Minute, func() bool { return len(replayed(t, b, topic+".poison")) == 1 }, "the event is poisoned")
+		p.end(t)
+		got := replayed(t, b, topic+".poison")[0].Message.Metadata
+		if reason := got[middleware.MetaPoisonReason]; len(reason) > 1<<10 || !strings.HasPrefix(reason, "line  ?line") || got["key999"] != "v" {
+			t.Errorf("%d keys, reason %.20q", len(got), reason)
+		}
 	})
 }

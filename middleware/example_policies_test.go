@@ -78,12 +78,12 @@ func ExamplePoison_Append_howDoIKeepWhatTheBrokerRejects() {
 	}
 	_, err = publisher.Publish(context.Background(), durable.Event{ID: "1", Type: "order.created", SourceType: "order", SourceID: "42"})
 	fmt.Println(errors.Is(err, durable.ErrTooLarge))
-	for r := range backend.Replay(context.Background(), "orders.poison", durable.Range{}) {
-		fmt.Println(middleware.RecordOf(r).ID, middleware.RecordOf(r).Class)
+	for r, err := range backend.Replay(context.Background(), "orders.poison", durable.Range{}) {
+		fmt.Println(middleware.RecordOf(r).ID, middleware.RecordOf(r).Class, err)
 	}
 	// Output:
 	// true
-	// 1 rejected
+	// 1 rejected <nil>
 }
 
 func ExampleRedrive_howDoIMovePoisonedEventsBack() {
@@ -115,12 +115,12 @@ func ExampleRedrive_howDoIMovePoisonedEventsBack() {
 	}
 	report, err := redrive.Run(ctx)
 	fmt.Println(report.Moved, "moved", err)
-	for p := range redrive.List(ctx) {
-		fmt.Println("left:", p.ID)
+	for p, err := range redrive.List(ctx) {
+		fmt.Println("left:", p.ID, err)
 	}
 	// Output:
 	// 2 moved <nil>
-	// left: 3
+	// left: 3 <nil>
 }
 
 func ExampleTiers_howDoIRetryAfterMinutesWithoutHoldingTheConsumer() {
@@ -162,12 +162,12 @@ func ExampleProduce_howDoIPublishWhatAHandlerProduces() {
 		return []*message.Message{message.NewMessage("invoice of "+msg.UUID, nil)}, nil
 	})
 	fmt.Println(handler(message.NewMessage("1", nil)))
-	for r := range backend.Replay(context.Background(), "invoices", durable.Range{}) {
-		fmt.Println(r.Message.UUID)
+	for r, err := range backend.Replay(context.Background(), "invoices", durable.Range{}) {
+		fmt.Println(r.Message.UUID, err)
 	}
 	// Output:
 	// <nil>
-	// invoice of 1
+	// invoice of 1 <nil>
 }
 
 func ExampleConcurrency_howDoIProtectADatabase() {

@@ -38,7 +38,8 @@ const (
 // attempts are used up, whose handler panicked last, and whose stored bytes are not a message. It belongs outside of
 // Retry; without a Retry inside, the first failure is the last, unless it asks for another attempt.
 //
-// The source is acknowledged only after the poison topic has confirmed. While it cannot be written, the event stays
+// A poison topic that does not exist is created with the backend's defaults, where the backend can. The source is
+// acknowledged only after the poison topic has confirmed. While it cannot be written, the event stays
 // unacknowledged, the write is tried again without the handler, and Health tells. A crash between the two leaves the
 // event in both. What is busy, a shutdown included, is never poisoned.
 //
@@ -168,7 +169,7 @@ func (s *poison) handle(msg *message.Message, h message.HandlerFunc) ([]*message
 		return nil, nil
 	}
 	if under {
-		if err, ok := s.saver.resume(ctx, d); ok {
+		if found, err := s.saver.resume(ctx, d); found {
 			return nil, err
 		}
 	}

@@ -212,7 +212,7 @@ func (r *redriving) note(ctx context.Context, action string, records ...PoisonRe
 			durable.MetaTime: time.Now().UTC().Format(time.RFC3339Nano),
 		}
 	}
-	if _, err := r.store.Append(ctx, r.Topic+doneSuffix, msgs...); err != nil {
+	if _, err := appendCreating(ctx, r.store, r.Topic+doneSuffix, msgs...); err != nil {
 		return fmt.Errorf("middleware: redrive: note what was %s: %w", action, err)
 	}
 	return nil

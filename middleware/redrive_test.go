@@ -43,13 +43,13 @@ func TestRedriveRestoresEventsForTheGroupThatFailed(t *testing.T) {
 		}
 		all := replayed(t, b, "orders")
 		last := map[string]string{}
-		for i, rec := range all[6:] {
+		for _, rec := range all[6:] {
 			id := rec.Message.Metadata[durable.MetaID]
 			if id <= last[rec.Key] {
 				t.Errorf("%s came after %s of its key", id, last[rec.Key])
 			}
 			last[rec.Key] = id
-			i, _ = strconv.Atoi(id)
+			i, _ := strconv.Atoi(id)
 			want := all[i].Message.Copy()
 			want.Metadata[middleware.MetaRedriveGroup], want.Metadata[middleware.MetaRedriveLoops] = "billing", "1"
 			if !rec.Message.Equals(want) || rec.Key != all[i].Key {

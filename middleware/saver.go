@@ -55,15 +55,15 @@ func newSaver(what string, b durable.Backend, timeout time.Duration, logger *slo
 }
 
 // resume goes on with an event of which only the write is missing.
-func (s *saver) resume(ctx context.Context, d durable.Delivery) (error, bool) { //nolint:revive // the error is the handler's result
+func (s *saver) resume(ctx context.Context, d durable.Delivery) (found bool, result error) {
 	if s.pending.empty() {
-		return nil, false
+		return false, nil
 	}
 	u, ok := s.pending.get(placeOf(d))
 	if !ok {
-		return nil, false
+		return false, nil
 	}
-	return s.try(ctx, d, u), true
+	return true, s.try(ctx, d, u)
 }
 
 // save stores u. Under durable.Process a write that fails is scheduled; elsewhere it is tried until ctx ends.
@@ -127,11 +127,24 @@ func (s *saver) write(ctx context.Context, u unsaved) error {
 		if err = durable.CheckSize(durable.Size(m), s.maxBytes); err != nil {
 			continue
 		}
-		if _, err = s.backend.Append(ctx, u.topic, m); err == nil || !errors.Is(err, durable.ErrTooLarge) {
+		if _, err = appendCreating(ctx, s.backend, u.topic, m); err == nil || !errors.Is(err, durable.ErrTooLarge) {
 			return err
 		}
 	}
 	return err
+}
+
+// appendCreating is Append, which creates the topic where it does not exist and b can.
+func appendCreating(ctx context.Context, b durable.Backend, topic string, msgs ...*message.Message) ([]durable.Position, error) {
+	positions, err := b.Append(ctx, topic, msgs...)
+	if err == nil || !errors.Is(err, durable.ErrTopicNotFound) {
+		return positions, err
+	}
+	admin, ok := b.(durable.Administrator)
+	if !ok || admin.CreateTopic(ctx, durable.TopicSpec{Name: topic}) != nil {
+		return positions, err
+	}
+	return b.Append(ctx, topic, msgs...)
 }
 
 // failed notes that a topic cannot be written; the first of a row is logged.

@@ -24,7 +24,8 @@ import (
 // event is handled no earlier than due, by the clock of this machine against that of the one that wrote it, and by the
 // group it failed in: the others acknowledge it. It has a full set of attempts in each tier.
 //
-// The source is acknowledged only after the tier has confirmed; a write that fails is tried again without the handler.
+// A tier is a topic like others: one that a group consumes is to exist, as its own topics are. The source is
+// acknowledged only after the tier has confirmed; a write that fails is tried again without the handler.
 // Permanent failures pass on to the poison queue at once.
 //
 // A Tiers must not be copied after its first use.
@@ -145,7 +146,7 @@ func (t *Tiers) Middleware(h message.HandlerFunc) message.HandlerFunc {
 			}
 		}
 		if under && t.saver != nil {
-			if err, ok := t.saver.resume(ctx, d); ok {
+			if found, err := t.saver.resume(ctx, d); found {
 				return nil, err
 			}
 		}

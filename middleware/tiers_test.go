@@ -64,9 +64,13 @@ func TestAnEventPassesTheTiersAndEndsInThePoisonTopic(t *testing.T) {
 		p.end(t)
 		other.end(t)
 		want := []attempt{
-			{"1", 0, "orders"}, {"1", 0, "orders"}, {"2", 0, "orders"},
-			{"1", 10 * time.Second, "orders.retry.10s"}, {"1", 10 * time.Second, "orders.retry.10s"},
-			{"1", 70 * time.Second, "orders.retry.1m"}, {"1", 70 * time.Second, "orders.retry.1m"},
+			{"1", 0, "orders"},
+			{"1", 0, "orders"},
+			{"2", 0, "orders"},
+			{"1", 10 * time.Second, "orders.retry.10s"},
+			{"1", 10 * time.Second, "orders.retry.10s"},
+			{"1", 70 * time.Second, "orders.retry.1m"},
+			{"1", 70 * time.Second, "orders.retry.1m"},
 		}
 		if got := seen.list(); !slices.Equal(got, want) {
 			t.Errorf("got  %v\nwant %v", got, want)
