@@ -134,37 +134,6 @@ func (b *Backend) partitions(topic string) ([]int32, error) {
 	return b.client.Partitions(topic)
 }
 
-// Lag implements durable.LagReporter. Lag is -1 where the group has no offset; Pending is always 0.
-func (b *Backend) Lag(ctx context.Context, group, topic string) ([]durable.PartitionLag, error) {
-	var found []durable.PartitionLag
-	err := b.ask(ctx, func() error {
-		partitions, err := b.partitions(topic)
-		if err != nil {
-			return err
-		}
-		stored, err := b.admin.ListConsumerGroupOffsets(group, map[string][]int32{topic: partitions})
-		if err != nil {
-			return err
-		}
-		for _, p := range partitions {
-			newest, err := offsetAt(b.client, topic, p, sarama.OffsetNewest)
-			if err != nil {
-				return err
-			}
-			x := durable.PartitionLag{Partition: int(p), Lag: -1}
-			if block := stored.GetBlock(topic, p); block != nil && block.Offset >= 0 {
-				x.Lag = max(0, newest-block.Offset)
-			}
-			found = append(found, x)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("kafka: lag of %q in %q: %w", group, topic, translateStart(err))
-	}
-	return found, nil
-}
-
 // Health implements durable.HealthChecker: a broker answers and the cluster has a controller.
 func (b *Backend) Health(ctx context.Context) error {
 	err := b.ask(ctx, func() error {

@@ -5,12 +5,16 @@ import (
 	"slices"
 	"time"
 
+	"github.com/IBM/sarama"
+
 	"github.com/dualstream/dualstream/durable"
 )
 
 const (
-	claimBuffer = 2048    // records of a claim that wait for Fetch; one response may go beyond
-	claimBytes  = 8 << 20 // and their payloads
+	// What of a claim may wait for Fetch before nothing more is fetched for it; one response may go beyond. It must be
+	// more than is handled while a request is under way.
+	claimBuffer = 16384   // records
+	claimBytes  = 4 << 20 // and their payloads
 )
 
 // held is a claim of this member with what was read from it. The consumer's mu guards it, but for what the reader has.
@@ -19,6 +23,8 @@ type held struct {
 	part     part // where reading is; its reader's, or that of who places it
 	lost     bool // of its leader: the metadata must be asked
 	expired  bool // the position is out of range
+	absent   bool // the topic was not there: it may be another one now
+	topicID  sarama.Uuid
 	draining bool
 	buffer   []rec // read and not handed out; from head
 	head     int
@@ -41,6 +47,7 @@ func newHeld(c *consumer, topic string, partition, generation int32, at saved) *
 		part:  part{topic: topic, partition: partition, next: at.offset, end: -1, bytes: fetchBytes},
 		next:  at.offset, lowest: -1, saved: at, counts: parseTally(at.note), idle: make(chan struct{}),
 	}
+	h.claim.Guard(c.owns)
 	return h
 }
 

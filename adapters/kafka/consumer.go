@@ -32,6 +32,8 @@ type consumer struct {
 	commit chan struct{}  // 1: commit now
 	unread chan struct{}  // 1: claims without a reader
 	late   atomic.Int64   // acks under claims that were lost
+	born   time.Time
+	lease  atomic.Int64 // until when, since born, the group keeps the claims for this member
 
 	mu       sync.Mutex // never held over I/O
 	topics   []string
@@ -44,7 +46,6 @@ type consumer struct {
 	byClaim  map[*durable.Claim]*held
 	readers  map[string]*reader // by address
 	homeless []*held            // claims without a reader
-	lease    time.Time          // until when the group keeps the member's claims for it
 	turn     int                // whose claim is first at the next Fetch
 	fatal    error              // what Fetch returns from now on
 	trouble  error              // transient, returned by Fetch once
@@ -65,7 +66,7 @@ func (b *Backend) Consume(ctx context.Context, g durable.Group) (durable.Consume
 		return nil, fmt.Errorf("kafka: consume: %w", err)
 	}
 	c := &consumer{
-		b: b, group: g, force: make(chan struct{}), finished: make(chan struct{}), changed: make(chan struct{}),
+		b: b, group: g, born: time.Now(), force: make(chan struct{}), finished: make(chan struct{}), changed: make(chan struct{}),
 		ready: make(chan struct{}, 1), rejoin: make(chan struct{}, 1), commit: make(chan struct{}, 1), unread: make(chan struct{}, 1),
 		byClaim: map[*durable.Claim]*held{}, readers: map[string]*reader{},
 	}

@@ -14,8 +14,6 @@ import (
 
 const rejoinPause = 250 * time.Millisecond
 
-var errLeaseOver = errors.New("no heartbeat was answered within the session timeout")
-
 // run keeps the member in its group until it leaves: it joins whenever there is a reason to.
 func (c *consumer) run() {
 	for {
@@ -59,7 +57,6 @@ func (c *consumer) round() error {
 	gone := c.where(func(h *held) bool { return h.draining || !slices.Contains(topics, h.claim.Topic()) })
 	c.mu.Unlock()
 	c.handOver(gone)
-	began := time.Now()
 	p, err := c.seat.join(topics, c.owned())
 	if unseated(err) {
 		c.unseat(err)
@@ -67,7 +64,7 @@ func (c *consumer) round() error {
 	if err != nil {
 		return err
 	}
-	c.extend(began)
+	c.extend(p.since)
 	return c.settle(p, wanted)
 }
 
@@ -176,88 +173,6 @@ func (c *consumer) unseat(cause error) {
 	if n > 0 {
 		c.b.cfg.Logger.Warn("kafka: the claims were lost to the group", "group", c.group.Name, "claims", n, "error", cause)
 	}
-}
-
-// beats tells the coordinator that the member lives, and learns of rebalances.
-func (c *consumer) beats() {
-	tick := time.NewTicker(c.b.cfg.heartbeat())
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-c.life.Done():
-			return
-		}
-		under, began := c.seat.now(), time.Now()
-		err := c.seat.beat(under)
-		now := c.seat.now()
-		same := now.generation == under.generation && !now.joining && !under.joining
-		switch {
-		case err == nil:
-			c.extend(began)
-		case errors.Is(err, sarama.ErrRebalanceInProgress):
-			c.extend(began)
-			if same {
-				poke(c.rejoin)
-			}
-		case unseated(err) && same:
-			c.unseat(err)
-			poke(c.rejoin)
-		}
-	}
-}
-
-// extend notes that the coordinator heard of the member at t or later.
-func (c *consumer) extend(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if until := t.Add(c.b.cfg.SessionTimeout); until.After(c.lease) {
-		c.lease = until
-	}
-}
-
-// guard gives claims up for which the coordinator cannot be reached: it drains them after half of the session timeout,
-// so that what runs may finish, and loses them at its end, when the group may give them to others.
-func (c *consumer) guard() {
-	tick := time.NewTicker(max(c.b.cfg.SessionTimeout/20, time.Millisecond))
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-c.life.Done():
-			return
-		}
-		if c.expire() {
-			continue
-		}
-		c.mu.Lock()
-		late := len(c.held) > 0 && time.Until(c.lease) < c.b.cfg.SessionTimeout/2
-		began := false
-		for _, h := range c.held {
-			if late && !h.draining {
-				c.beginDrain(h)
-				began = true
-			}
-		}
-		c.mu.Unlock()
-		if began {
-			c.b.cfg.Logger.Warn("kafka: the group's coordinator does not answer, giving the claims up", "group", c.group.Name)
-			poke(c.rejoin)
-		}
-	}
-}
-
-// expire loses the claims whose lease is over, also of a process that was stopped meanwhile.
-func (c *consumer) expire() bool {
-	c.mu.Lock()
-	over := len(c.held) > 0 && time.Now().After(c.lease)
-	c.mu.Unlock()
-	if over { // the place is kept: the coordinator may not have noticed
-		n := c.loseAll(errors.Join(durable.ErrFenced, errLeaseOver))
-		c.b.cfg.Logger.Warn("kafka: the claims are lost", "group", c.group.Name, "claims", n, "error", errLeaseOver)
-		poke(c.rejoin)
-	}
-	return over
 }
 
 // growth looks for new partitions of the topics that this member planned for.

@@ -48,6 +48,9 @@ func recordKey(raw []byte, msg *message.Message) string {
 	return string(raw)
 }
 
+// smallMap is how many entries an empty map takes in one allocation.
+const smallMap = 8
+
 // unmarshal reads what watermill-kafka's DefaultMarshaler wrote. The values of all headers share one allocation.
 func unmarshal(rec *sarama.Record) *message.Message {
 	n := 0
@@ -59,19 +62,20 @@ func unmarshal(rec *sarama.Record) *message.Message {
 	for _, h := range rec.Headers {
 		values.Write(h.Value)
 	}
-	all, uuid := values.String(), ""
-	meta := make(message.Metadata, len(rec.Headers))
+	all := values.String()
+	msg := message.NewMessage("", rec.Value)
+	if len(rec.Headers) > smallMap {
+		msg.Metadata = make(message.Metadata, len(rec.Headers))
+	}
 	for _, h := range rec.Headers {
 		value := all[:len(h.Value)]
 		all = all[len(h.Value):]
 		if string(h.Key) == durable.MetaUUID {
-			uuid = value
+			msg.UUID = value
 			continue
 		}
-		meta[headerName(h.Key)] = value
+		msg.Metadata[headerName(h.Key)] = value
 	}
-	msg := message.NewMessage(uuid, rec.Value)
-	msg.Metadata = meta
 	return msg
 }
 

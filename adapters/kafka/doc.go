@@ -1,7 +1,6 @@
 // Package kafka is the durable backend on Apache Kafka, through IBM/sarama.
 //
-// [Open] returns a [Backend], which implements durable.Backend, durable.Administrator, durable.LagReporter and
-// durable.HealthChecker. The wire format is the one of watermill-kafka: the payload is the record's value, the
+// [Open] returns a [Backend], which implements durable.Backend. The wire format is the one of watermill-kafka: the payload is the record's value, the
 // metadata are its headers, and the header _watermill_message_uuid is the UUID. Records are placed by durable.Key
 // as the Java client does (murmur2), and records without a key stay on one partition for a while and then move on.
 // A record that another client wrote without these headers is an ordinary message with an empty UUID.
@@ -16,16 +15,42 @@
 //
 // # Consuming
 //
-// A group is a consumer group with the cooperative-sticky strategy and its own client. The start of a partition
-// without a committed offset is resolved and committed before Consume returns. When a claim must be given up it
-// drains first, for at most three quarters of Config.RebalanceTimeout; a handler that runs longer can overlap with
-// the next owner. Acks are written every Config.CommitInterval, when a claim ends and in Close. Group.Member
-// becomes part of the client id; membership is never static, so that a member that leaves hands over at once.
-// SetTopics joins the group again with the new topics, which drains all claims of this member for a moment.
+// A group is a Kafka consumer group with the cooperative-sticky strategy, which members of Java and sarama can share.
+// The package speaks the group protocol itself, on connections of its own, so that a join that waits for others holds
+// up neither heartbeats nor commits nor fetches. The start of a partition without a committed offset is resolved when
+// Consume or SetTopics is called and committed before it returns: from outside where the group has no members, else
+// as a member, which takes a rebalance. New partitions are noticed by the group's leader within Config.PartitionCheck
+// and read from their oldest record.
+//
+// Claims are handed over in two phases. One that must be given up drains, for at most three quarters of
+// Config.RebalanceTimeout: what was handed out finishes or is released, acks are written, and only then the group
+// gives it to another member. A handler that runs longer can overlap with the next owner. Claims that stay are not
+// disturbed, whoever comes or goes, and neither are they when SetTopics adds or removes others. A member whose
+// coordinator does not answer drains its claims after half of Config.SessionTimeout and loses them at its end, when
+// the group may give them away; a process that was stopped for longer starts no handler any more and its acks are
+// refused.
+//
+// A partition of which much waits for Fetch is left out of the requests; it stops neither its siblings nor the
+// member's heartbeats, which do not depend on handlers. Acks are written every Config.CommitInterval, when a claim
+// ends and in Close. Beside the offset a commit carries a note of how often what is not finished was handed out, from
+// which the next owner knows Delivery.Attempt. What was handed out after the last commit before a death is not counted,
+// so that an Attempt is a lower bound; other clients that commit for the group drop the note.
+//
+// Group.Member becomes part of the client id. With Config.StaticMembers it is the group.instance.id: Close then keeps
+// the place, and a member that comes back within Config.SessionTimeout has its partitions without a rebalance. A second
+// member of the same name ends the first one with durable.ErrFenced.
+//
+// # Administration
+//
+// Backend implements durable.Administrator, durable.GroupAdministrator, durable.Trimmer, durable.LagReporter and
+// durable.HealthChecker. Kafka resets a group only while it has no members, whatever their topics. PartitionLag.Pending
+// comes from the note of the last commit, PartitionLag.OldestPending from the record at the committed offset.
 //
 // # Limits
 //
-// Groups and Replay read committed records only. A position is "partition:offset" and does not name the topic's
-// incarnation: a position of a topic that was deleted and made again is found out only where its offset is out of
-// range. SASL is PLAIN. The number of attempts does not survive the death of a member.
+// Groups and Replay read committed records only: an open transaction holds its partition up until it ends, at the
+// latest after its transaction.timeout.ms. A position is "partition:offset" and does not name the topic's incarnation:
+// Replay finds out that a topic was deleted and made again only where the offset is out of range; the committed
+// offsets of a deleted topic are removed by Kafka, and a running member finds out by the topic's id. When a static
+// member that leads its group restarts, new partitions are noticed with the next rebalance only. SASL is PLAIN.
 package kafka

@@ -17,6 +17,7 @@ import (
 const soon = 30 * time.Second
 
 func TestMain(m *testing.M) {
+	testenv.RunHelper(map[string]func(){"member": memberProcess})
 	// go-metrics, which sarama uses, has one ticker for the life of the process.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }

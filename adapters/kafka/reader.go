@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -12,7 +13,10 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-const placePause = 100 * time.Millisecond // between attempts to find a leader
+const (
+	placePause = 100 * time.Millisecond // between attempts to find a leader
+	shortWait  = 20 * time.Millisecond  // how long a broker may hold a fetch while a claim waits for room
+)
 
 // reader fetches the claims that one broker leads, on a connection of its own. A claim without room is left out of the
 // request, so that it holds up no other.
@@ -47,8 +51,12 @@ func (c *consumer) placeAll() error {
 	c.homeless = nil
 	c.mu.Unlock()
 	var errs error
+	at := map[string][]*held{}
 	for _, h := range hs {
 		addr, err := c.locate(h)
+		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+			h.absent = true
+		}
 		if errors.Is(err, durable.ErrPositionExpired) {
 			c.fail(fmt.Errorf("kafka: group %q: %w", c.group.Name, err))
 			continue
@@ -61,7 +69,10 @@ func (c *consumer) placeAll() error {
 			c.mu.Unlock()
 			continue
 		}
-		c.give(h, addr)
+		at[addr] = append(at[addr], h)
+	}
+	for addr, hs := range at {
+		c.give(addr, hs)
 	}
 	if errs != nil {
 		c.report(errs)
@@ -80,26 +91,12 @@ func (c *consumer) locate(h *held) (string, error) {
 		}
 		h.lost = false
 	}
+	if err := c.identify(h); err != nil {
+		return "", err
+	}
 	if h.expired || h.part.next < 0 {
-		oldest, newest, err := bounds(c.client, topic, p)
-		if err != nil {
+		if err := c.enter(h); err != nil {
 			return "", err
-		}
-		inside := h.part.next >= oldest && h.part.next <= newest
-		if h.expired && !inside && c.group.OnExpired != durable.ExpiredOldest {
-			return "", expired(topic, p, h.part.next, oldest, newest)
-		}
-		if h.expired && !inside {
-			c.jumped(topic, p, h.part.next, oldest)
-		}
-		h.expired = false
-		if !inside {
-			c.mu.Lock()
-			if h.next < 0 {
-				h.next = oldest
-			}
-			c.mu.Unlock()
-			h.part.next = oldest
 		}
 	}
 	leader, err := c.client.Leader(topic, p)
@@ -109,8 +106,53 @@ func (c *consumer) locate(h *held) (string, error) {
 	return leader.Addr(), nil
 }
 
-// give hands h to the reader of addr, and starts one where there is none.
-func (c *consumer) give(h *held, addr string) {
+// enter moves h to the oldest record, where it has no position or one that is not stored any more and that is allowed.
+func (c *consumer) enter(h *held) error {
+	topic, p := h.part.topic, h.part.partition
+	oldest, newest, err := bounds(c.client, topic, p)
+	if err != nil {
+		return err
+	}
+	if h.part.next < oldest || h.part.next > newest {
+		if h.expired && c.group.OnExpired != durable.ExpiredOldest {
+			return expired(topic, p, h.part.next, oldest, newest)
+		}
+		if h.expired {
+			c.jumped(topic, p, h.part.next, oldest)
+		}
+		c.mu.Lock()
+		if h.next < 0 {
+			h.next = oldest
+		}
+		c.mu.Unlock()
+		h.part.next = oldest
+	}
+	h.expired = false
+	return nil
+}
+
+// identify finds out whether the topic of h is still the same, where it was away: its positions mean nothing then.
+func (c *consumer) identify(h *held) error {
+	if h.topicID != (sarama.Uuid{}) && !h.absent {
+		return nil
+	}
+	found, err := c.start.admin.DescribeTopics([]string{h.part.topic})
+	if err == nil && len(found) == 1 {
+		err = code(found[0].Err)
+	}
+	if err != nil || len(found) != 1 {
+		return err
+	}
+	id := found[0].Uuid
+	if h.absent && h.topicID != id {
+		h.expired, h.part.next = true, math.MaxInt64
+	}
+	h.topicID, h.absent = id, false
+	return nil
+}
+
+// give hands claims to the reader of addr, and starts one where there is none.
+func (c *consumer) give(addr string, hs []*held) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.readers[addr]
@@ -119,34 +161,28 @@ func (c *consumer) give(h *held, addr string) {
 		c.readers[addr] = r
 		c.loops.Go(r.run)
 	}
-	h.room = r
-	r.claims = append(r.claims, h)
+	for _, h := range hs {
+		h.room = r
+	}
+	r.claims = append(r.claims, hs...)
 	poke(r.wake)
 }
 
 // run reads until the reader has no claims any more.
 func (r *reader) run() {
 	for {
-		hs, any := r.hungry()
-		if !any {
+		_, claims := r.hungry()
+		if claims == 0 || r.c.life.Err() != nil {
 			return
 		}
-		if len(hs) == 0 {
-			select {
-			case <-r.wake:
-			case <-r.c.life.Done():
-				return
-			}
-			continue
-		}
-		if err := r.read(hs); err != nil {
+		if err := r.read(); err != nil {
 			r.expel(err)
 		}
 	}
 }
 
-// hungry are the claims with room. any: there are claims at all; without, the reader is off the list.
-func (r *reader) hungry() (hs []*held, any bool) {
+// hungry are the claims with room, of so many. Without claims the reader is off the list.
+func (r *reader) hungry() (hs []*held, of int) {
 	c := r.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -155,14 +191,14 @@ func (r *reader) hungry() (hs []*held, any bool) {
 		if c.readers[r.addr] == r {
 			delete(c.readers, r.addr)
 		}
-		return nil, false
+		return nil, 0
 	}
 	for _, h := range r.claims {
 		if h.hungry() {
 			hs = append(hs, h)
 		}
 	}
-	return hs, true
+	return hs, len(r.claims)
 }
 
 // expel gives all claims back to who places them, because the broker cannot be read from.
@@ -183,15 +219,19 @@ func (r *reader) expel(err error) {
 	poke(c.unread)
 }
 
-// read fetches for hs, and goes on with whatever has room, until the connection fails.
-func (r *reader) read(hs []*held) error {
+// read fetches for the claims that have room until the connection fails or there are no claims any more.
+func (r *reader) read() error {
 	b, err := dial(r.addr, r.c.client.Config())
 	if err != nil {
 		return err
 	}
 	defer func() { _ = b.Close() }()
 	defer context.AfterFunc(r.c.life, func() { _ = b.Close() })()
-	for any := true; any && r.c.life.Err() == nil; hs, any = r.hungry() {
+	for {
+		hs, of := r.hungry()
+		if of == 0 || r.c.life.Err() != nil {
+			return nil
+		}
 		if len(hs) == 0 {
 			select {
 			case <-r.wake:
@@ -199,7 +239,11 @@ func (r *reader) read(hs []*held) error {
 			}
 			continue
 		}
-		resp, err := b.Fetch(request(hs))
+		wait := followWait
+		if len(hs) < of {
+			wait = shortWait // the others may have room soon
+		}
+		resp, err := b.Fetch(request(hs, wait))
 		if err != nil {
 			return err
 		}
@@ -210,11 +254,10 @@ func (r *reader) read(hs []*held) error {
 			r.take(h, resp.GetBlock(h.part.topic, h.part.partition))
 		}
 	}
-	return nil
 }
 
-func request(hs []*held) *sarama.FetchRequest {
-	req := newFetch(followWait)
+func request(hs []*held, wait time.Duration) *sarama.FetchRequest {
+	req := newFetch(wait)
 	for _, h := range hs {
 		req.AddBlock(h.part.topic, h.part.partition, h.part.next, h.part.bytes, -1)
 	}
@@ -236,6 +279,7 @@ func (r *reader) take(h *held, block *sarama.FetchResponseBlock) {
 	h.put(recs)
 	if err != nil {
 		h.lost, h.expired = true, errors.Is(err, sarama.ErrOffsetOutOfRange)
+		h.absent = h.absent || errors.Is(err, sarama.ErrUnknownTopicOrPartition)
 		r.claims = slices.DeleteFunc(r.claims, func(x *held) bool { return x == h })
 		c.homeless = append(c.homeless, h)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -19,6 +20,7 @@ func (p partitionsOf) has(topic string, partition int32) bool {
 // place is what a join came to.
 type place struct {
 	generation int32
+	since      time.Time // when the coordinator heard of the member last, or earlier
 	claims     partitionsOf
 	counts     map[string]int // partitions of the topics that this member planned for, nil where another one did
 }
@@ -159,6 +161,7 @@ func (s *seat) sync(b *sarama.Broker, req *sarama.SyncGroupRequest, p *place) er
 	s.mu.Lock() // so that an answer to a heartbeat of the generation before is known as such
 	s.id, s.generation = req.MemberId, req.GenerationId
 	s.mu.Unlock()
+	p.since = time.Now()
 	resp, err := b.SyncGroup(req)
 	if err != nil {
 		return err

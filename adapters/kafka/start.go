@@ -79,7 +79,7 @@ func (s *starter) store(topics []durable.TopicStart) (offsets, error) {
 	if len(missing) == 0 {
 		return nil, nil
 	}
-	err = s.commit(missing)
+	err = commitFromOutside(s.admin, s.group.Name, missing)
 	if unseated(err) || unsettled(err) {
 		return missing, nil
 	}
@@ -159,7 +159,8 @@ func expired(topic string, partition int32, offset, oldest, newest int64) error 
 	return fmt.Errorf("offset %d of %s/%d is outside %d to %d: %w", offset, topic, partition, oldest, newest, durable.ErrPositionExpired)
 }
 
-func (s *starter) commit(at offsets) error {
+// commitFromOutside stores offsets of a group without members.
+func commitFromOutside(admin sarama.ClusterAdmin, group string, at offsets) error {
 	req := map[string]map[int32]sarama.OffsetAndMetadata{}
 	for topic, ps := range at {
 		req[topic] = map[int32]sarama.OffsetAndMetadata{}
@@ -167,7 +168,7 @@ func (s *starter) commit(at offsets) error {
 			req[topic][p] = sarama.OffsetAndMetadata{Offset: offset, LeaderEpoch: -1}
 		}
 	}
-	resp, err := s.admin.AlterConsumerGroupOffsets(s.group.Name, req, nil)
+	resp, err := admin.AlterConsumerGroupOffsets(group, req, nil)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,14 @@ func (t tally) after(first, next int64) tally {
 	return out
 }
 
+// handedOut is how many records from offset first on were handed out, holes included.
+func (t tally) handedOut(first int64) int64 {
+	if len(t) == 0 {
+		return 0
+	}
+	return max(0, t[len(t)-1].upTo-first+1)
+}
+
 // String is the note, "" where there is nothing to tell.
 func (t tally) String() string {
 	if len(t) == 0 {

@@ -1,0 +1,248 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/durable/durabletest"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+const hold = "hold" // the payload of an event whose handler ends with its context only
+
+// memberProcess is a member in a process of its own; it tells what its handlers do.
+func memberProcess() {
+	b, err := Open(context.Background(), Config{
+		Brokers: strings.Split(os.Getenv("MEMBER_BROKERS"), ","), SessionTimeout: 2 * time.Second, CommitInterval: 50 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		fmt.Println("error", err)
+		return
+	}
+	g := durable.Group{Name: os.Getenv("MEMBER_GROUP"), Member: "process", Topics: durable.Topics(os.Getenv("MEMBER_TOPIC"))}
+	err = durable.Process(context.Background(), b, g, func(m *message.Message) error {
+		fmt.Println("start", m.UUID)
+		if string(m.Payload) == hold {
+			<-m.Context().Done()
+			fmt.Println("cancelled", m.UUID, context.Cause(m.Context()))
+		}
+		return nil
+	}, durable.ProcessOptions{Concurrency: 1})
+	fmt.Println("error", err)
+}
+
+func startMember(t testing.TB, brokers []string, group, topic string) *testenv.Process {
+	t.Helper()
+	return testenv.Reexec(t, "member", "MEMBER_BROKERS="+strings.Join(brokers, ","), "MEMBER_GROUP="+group, "MEMBER_TOPIC="+topic)
+}
+
+// holding are n events, of which the one at stays in its handler.
+func holding(n, at int) []*message.Message {
+	msgs := events(n, oneKey)
+	msgs[at].Payload = []byte(hold)
+	return msgs
+}
+
+// awaitLag waits until n records are left of a topic of one partition, and the group knows that all are handed out.
+func awaitLag(t testing.TB, b *Backend, group, topic string, n int64) {
+	t.Helper()
+	testenv.Await(t, soon, func() bool {
+		lag, err := b.Lag(t.Context(), group, topic)
+		return err == nil && lag[0].Lag == n && lag[0].Pending == n
+	}, "what was finished is committed")
+}
+
+func TestAMemberThatStoodStillForLongerThanItsSessionIsNoOwnerAnyMore(t *testing.T) {
+	b := openOn(t, Config{Brokers: testenv.Kafka(t), SessionTimeout: 3 * time.Second})
+	topic, group := newTopic(t, b, 1), testenv.Name(t, "g")
+	zombie := startMember(t, b.cfg.Brokers, group, topic)
+	msgs := holding(10, 3)
+	mustAppend(t, b, topic, msgs...)
+	zombie.AwaitLine(soon, "start "+msgs[3].UUID)
+	awaitLag(t, b, group, topic, 7)
+	zombie.Freeze()
+	next := join(t, b, durable.Group{Name: group, Topics: durable.Topics(topic)})
+	ds := fetch(t, next, 7)
+	if ds[0].Message.UUID != msgs[3].UUID || ds[0].Attempt != 2 {
+		t.Errorf("got %s at attempt %d first, want the one at work, %s, at 2", ds[0].Message.UUID, ds[0].Attempt, msgs[3].UUID)
+	}
+	zombie.Thaw()
+	if cause := zombie.AwaitLine(soon, "cancelled "+msgs[3].UUID); !strings.Contains(cause, "fenced") {
+		t.Errorf("the handler ended for %q, want the claim's loss", cause)
+	}
+	for _, line := range zombie.Lines() {
+		if strings.HasPrefix(line, "start "+msgs[4].UUID) {
+			t.Error("the member began an event that is another's")
+		}
+	}
+	zombie.Kill() // its result was nil: an ack, which must have been refused
+	closeNow(t, next)
+	again := join(t, b, durable.Group{Name: group, Topics: durable.Topics(topic)})
+	defer closeNow(t, again)
+	if got := fetch(t, again, 1)[0].Message.UUID; got != msgs[3].UUID {
+		t.Errorf("the group goes on at %s, want the first one that nobody finished, %s", got, msgs[3].UUID)
+	}
+}
+
+func TestTheWorkOfAKilledMemberIsTakenOver(t *testing.T) {
+	b := openOn(t, Config{Brokers: testenv.Kafka(t), SessionTimeout: 2 * time.Second})
+	topic, group := newTopic(t, b, 1), testenv.Name(t, "g")
+	victim := startMember(t, b.cfg.Brokers, group, topic)
+	msgs := holding(10, 6)
+	mustAppend(t, b, topic, msgs...)
+	victim.AwaitLine(soon, "start "+msgs[6].UUID)
+	awaitLag(t, b, group, topic, 4)
+	next := join(t, b, durable.Group{Name: group, Topics: durable.Topics(topic)})
+	defer closeNow(t, next)
+	victim.Kill()
+	killed := time.Now()
+	d := fetch(t, next, 1)[0]
+	t.Logf("taken over %v after the kill, with a session timeout of 2s", time.Since(killed).Round(time.Millisecond))
+	if d.Message.UUID != msgs[6].UUID || d.Attempt != 2 {
+		t.Errorf("got %s at attempt %d, want the one at work, %s, at 2", d.Message.UUID, d.Attempt, msgs[6].UUID)
+	}
+}
+
+// slowly is a member whose handlers take a while and heed their contexts. done gets what they finished.
+func slowly(t testing.TB, b *Backend, g durable.Group, h *durabletest.History, done *sync.Map) (end func()) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- durable.Process(ctx, b, g, func(m *message.Message) error {
+			defer h.Started(g.Member, durable.Key(m), m.UUID)()
+			select {
+			case <-time.After(10 * time.Millisecond):
+				done.Store(m.UUID, true)
+			case <-m.Context().Done():
+			}
+			return context.Cause(m.Context())
+		}, durable.ProcessOptions{MaxInFlight: 64})
+	}()
+	return func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestFaultsOfTheBrokerLoseNothingAndKeepTheOrder(t *testing.T) {
+	k := testenv.StartKafka(t, testenv.KafkaOptions{})
+	cfg := Config{Brokers: k.Brokers(), SessionTimeout: 2 * time.Second, CommitInterval: 100 * time.Millisecond, AppendTimeout: 2 * time.Second}
+	for name, fault := range map[string]func(witness *durable.Claim){
+		"frozen for longer than the session": func(witness *durable.Claim) {
+			k.Node(1).Freeze()
+			defer k.Node(1).Thaw()
+			<-witness.Context().Done()
+		},
+		"restarted": func(*durable.Claim) {
+			k.Node(1).Kill()
+			k.Node(1).Restart()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := openOn(t, cfg)
+			topic, group, seen := newTopic(t, b, 4), testenv.Name(t, "g"), newTopic(t, b, 1)
+			mustAppend(t, b, seen, events(1, oneKey)...)
+			witness := join(t, b, durable.Group{Name: "witness", Topics: durable.Topics(seen)})
+			defer closeNow(t, witness)
+			var h durabletest.History
+			var done sync.Map
+			var ids []string
+			for range 10 {
+				msgs := events(200, keyed(40))
+				mustAppend(t, b, topic, msgs...)
+				for _, m := range msgs {
+					h.Appended(durable.Key(m), m.UUID)
+					ids = append(ids, m.UUID)
+				}
+			}
+			for _, name := range []string{"one", "two"} {
+				defer slowly(t, openOn(t, cfg), durable.Group{Name: group, Member: name, Topics: durable.Topics(topic)}, &h, &done)()
+			}
+			testenv.Await(t, soon, func() bool { return h.Check(durabletest.Promise{}).Handled > 200 }, "the members are at work")
+			fault(fetch(t, witness, 1)[0].Claim)
+			testenv.Await(t, 2*soon, func() bool {
+				return !slices.ContainsFunc(ids, func(id string) bool { _, ok := done.Load(id); return !ok })
+			}, "everything is handled")
+			settleDown(t, &h, durabletest.Promise{Ordered: true, Exclusive: true})
+		})
+	}
+}
+
+func TestAMemberThatReachesNoCoordinatorGivesItsClaimsUp(t *testing.T) {
+	k := testenv.StartKafka(t, testenv.KafkaOptions{Proxied: true})
+	b := openOn(t, Config{Brokers: k.Brokers(), SessionTimeout: 2 * time.Second, AppendTimeout: time.Second, RebalanceTimeout: 4 * time.Second})
+	topic := newTopic(t, b, 1)
+	mustAppend(t, b, topic, events(3, oneKey)...)
+	c := join(t, b, durable.Group{Name: "g", Topics: durable.Topics(topic)})
+	defer closeNow(t, c)
+	d := fetch(t, c, 1)[0]
+	k.Node(1).Proxy().Stall()
+	for what, end := range map[string]<-chan struct{}{"draining": d.Claim.Draining(), "lost": d.Claim.Context().Done()} {
+		select {
+		case <-end:
+		case <-time.After(soon):
+			t.Fatalf("the claim is not %s", what)
+		}
+	}
+	if cause := context.Cause(d.Claim.Context()); !errors.Is(cause, durable.ErrFenced) {
+		t.Errorf("the claim ended with %v, want ErrFenced", cause)
+	}
+	if err := c.Ack(t.Context(), d); err != nil || c.(*consumer).late.Load() != 1 {
+		t.Errorf("a late ack: got %v, and %d were counted", err, c.(*consumer).late.Load())
+	}
+	k.Node(1).Proxy().Restore()
+	testenv.Await(t, 2*soon, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), soon)
+		defer cancel()
+		again, err := c.Fetch(ctx, 1)
+		return err == nil && again[0].Position == d.Position
+	}, "the record is fetched again")
+}
+
+func TestADeletedTopicEndsNeitherTheMemberNorItsOtherTopics(t *testing.T) {
+	b := openOn(t, quickly(t))
+	other, gone := newTopic(t, b, 1), newTopic(t, b, 1)
+	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(other, gone), OnExpired: durable.ExpiredOldest})
+	defer closeNow(t, c)
+	mustAppend(t, b, gone, events(5, oneKey)...)
+	if err := c.Ack(t.Context(), fetch(t, c, 5)...); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.DeleteTopic(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Await(t, soon, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.Fetch(ctx, 1)
+		return errors.Is(err, durable.ErrTopicNotFound)
+	}, "Fetch tells that the topic is gone")
+	at := mustAppend(t, b, other, events(1, oneKey)...)
+	got := fetch(t, c, 1)[0]
+	if got.Topic != other || got.Position != at[0] {
+		t.Errorf("got %s of %s, want the other topic's", got.Position, got.Topic)
+	}
+	if err := b.CreateTopic(t.Context(), durable.TopicSpec{Name: gone, Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	fresh := openOn(t, b.cfg)
+	mustAppend(t, fresh, gone, events(9, oneKey)...)
+	if got := fetch(t, c, 1)[0]; got.Topic != gone || got.Position != "0:0" {
+		t.Errorf("got %s of %s, want the first record of the topic that was made again", got.Position, got.Topic)
+	}
+}
