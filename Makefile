@@ -4,6 +4,8 @@ GOLANGCI_VERSION := v2.15.0
 BIN := $(CURDIR)/bin
 LINTER := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 PKGS := ./...
+MODULES := benchmarks internal/watermilltests # with dependencies that do not enter the main module
+in-modules = @for m in $(MODULES); do echo "$$m: $(1)"; (cd $$m && $(1)) || exit 1; done
 
 .DEFAULT_GOAL := help
 
@@ -14,14 +16,14 @@ help: ## Show this list
 
 build: ## Compile everything, benchmarks included
 	$(GO) build $(PKGS)
-	cd benchmarks && $(GO) build ./...
+	$(call in-modules,$(GO) build -o /dev/null ./...)
 
 lint: $(LINTER) ## Run go vet, golangci-lint and the dependency check of the core
 	$(GO) vet $(PKGS)
 	$(LINTER) run
 	@bad=$$($(GO) list -deps ./durable ./realtime ./dual | grep -E 'sarama|go-redis|franz-go|prometheus|testify' || true); \
 	if [ -n "$$bad" ]; then echo "the core packages reach: $$bad"; exit 1; fi
-	cd benchmarks && $(GO) vet ./...
+	$(call in-modules,$(GO) vet ./...)
 
 $(LINTER):
 	mkdir -p $(BIN)
@@ -30,10 +32,11 @@ $(LINTER):
 
 test: ## Run every test against real servers
 	$(GO) test -timeout 10m $(PKGS)
-	cd benchmarks && $(GO) test ./...
+	$(call in-modules,$(GO) test ./...)
 
 race: compiler ## Run every test with the race detector
 	$(GO) test -race -timeout 20m $(PKGS)
+	$(call in-modules,$(GO) test -race ./...)
 
 .PHONY: compiler
 compiler:
