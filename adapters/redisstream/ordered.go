@@ -61,6 +61,7 @@ type ordered struct {
 	missing bool               // a group was not there: renew at once
 	err     error              // why the membership ended before Close
 	late    int64              // acks under lost claims
+	faulty  int                // readers that fail
 }
 
 // part is a partition that the member consumes, owned or not.
@@ -72,8 +73,9 @@ type part struct {
 	epoch int64
 	free  time.Duration // not to be taken before
 
-	own  *tenure // mu; nil while not owned
-	gone bool    // mu; to be given up for good
+	own     *tenure // mu; nil while not owned
+	leaving *tenure // mu; one that is over, whose lease is to be given up at free; nil: none
+	gone    bool    // mu; to be given up for good
 }
 
 // batch is what was read at once under one claim.

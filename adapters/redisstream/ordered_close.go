@@ -66,10 +66,10 @@ func (c *ordered) loose() []call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var calls []call
-	for _, o := range c.keeper.ending {
-		calls = append(calls, c.endCall(o))
-	}
 	for _, p := range c.parts {
+		if p.leaving != nil {
+			calls = append(calls, c.endCall(p.leaving))
+		}
 		if p.token != "" {
 			calls = append(calls, call{endScript, p.keys, []any{p.token, c.group.Name, "", -1, noJournal}})
 		}

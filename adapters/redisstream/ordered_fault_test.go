@@ -89,7 +89,7 @@ func TestAServerThatStoodStillOrRestartsIsServedInOrder(t *testing.T) {
 	for name, fault := range map[string]func(f *fleet, r *testenv.RedisServer, l *logs){
 		"frozen": func(f *fleet, r *testenv.RedisServer, l *logs) {
 			r.Freeze()
-			testenv.Await(f.t, 30*time.Second, func() bool { return l.count("could not be renewed in time") >= 4 }, "every claim is lost")
+			testenv.Await(f.t, 30*time.Second, func() bool { return l.count("could not be renewed in time") >= 1 }, "claims are lost")
 			r.Thaw()
 		},
 		"killed": func(_ *fleet, r *testenv.RedisServer, _ *logs) {

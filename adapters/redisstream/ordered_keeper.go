@@ -17,7 +17,6 @@ type keeper struct {
 	nextRenew time.Duration
 	holdUntil time.Duration // no partition is taken before
 	waiting   bool          // a partition that is ours is owned by another
-	ending    []*tenure     // claims that are over, whose leases are given up at free of their partitions
 	faults    int
 	quiet     time.Duration // until then it is not logged that groups are made again
 }
@@ -90,14 +89,14 @@ func (c *ordered) nextLook() time.Duration {
 	if k.waiting || k.faults > 0 {
 		next = min(next, now+min(max(c.b.leaseTTL()/20, wantLeast), wantMost))
 	}
-	for _, o := range k.ending {
-		next = min(next, o.free)
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range c.parts {
 		if p.own != nil && p.own.drainBy > 0 {
 			next = min(next, p.own.drainBy)
+		}
+		if p.leaving != nil {
+			next = min(next, max(p.free, now+wantLeast))
 		}
 	}
 	return max(next-now, time.Millisecond)
@@ -192,7 +191,7 @@ func (c *ordered) giveUp() {
 	defer c.mu.Unlock()
 	for at, p := range c.parts {
 		switch {
-		case p.own == nil && p.gone:
+		case p.own == nil && p.gone && p.leaving == nil:
 			delete(c.parts, at)
 		case p.own == nil:
 		case p.gone, p.own.restart, k.targets != nil && k.targets[spot{p.topic, p.partition}] != c.id:
@@ -219,40 +218,47 @@ func (c *ordered) tellStuck(o *tenure) {
 // handOver gives the leases up of what is drained. What is not drained in time is lost, and its lease is given up a
 // little later, when handlers that heed their contexts have returned.
 func (c *ordered) handOver(ctx context.Context) error {
-	k := &c.keeper
 	now := c.since()
+	var over []*tenure
 	var calls []call
 	c.mu.Lock()
 	for _, p := range c.parts {
-		o := p.own
-		switch {
-		case o == nil || o.drainBy == 0:
-		case o.out == 0:
+		c.endDrain(p, now)
+		if o := p.leaving; o != nil && now >= p.free {
+			over = append(over, o)
 			calls = append(calls, c.endCall(o))
-			c.lose(o, durable.ErrFenced)
-			o.free = 0
-		case now >= o.drainBy:
-			c.log.Warn("redisstream: handlers still run at the end of the time to drain, their claim is lost",
-				"topic", o.topic, "partition", o.partition, "handlers", o.out)
-			c.lose(o, durable.ErrFenced)
-			k.ending = append(k.ending, o)
 		}
 	}
-	waiting := k.ending[:0]
-	for _, o := range k.ending {
-		if now < o.free {
-			waiting = append(waiting, o)
-			continue
-		}
-		calls = append(calls, c.endCall(o))
-	}
-	k.ending = waiting
 	c.mu.Unlock()
 	var errs []error
 	for i, cmd := range c.b.runAll(ctx, calls) {
-		if err := cmd.Err(); err != nil {
-			errs = append(errs, fmt.Errorf("redisstream: give up %q: %w", calls[i].keys[0], unavailable(err)))
+		o, err := over[i], cmd.Err()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("redisstream: give up %q: %w", o.key, unavailable(err)))
+			if int64(now) < o.deadline.Load() { // tried again while the lease lasts
+				continue
+			}
 		}
+		c.mu.Lock()
+		o.leaving = nil
+		c.mu.Unlock()
 	}
 	return errors.Join(errs...)
+}
+
+// endDrain ends the tenure of p when it is drained, or when the time for that is over. The caller holds mu.
+func (c *ordered) endDrain(p *part, now time.Duration) {
+	o := p.own
+	if o == nil || o.drainBy == 0 || o.out > 0 && now < o.drainBy {
+		return
+	}
+	left := o.out
+	c.lose(o, durable.ErrFenced)
+	p.leaving = o
+	if left == 0 {
+		p.free = 0
+		return
+	}
+	c.log.Warn("redisstream: handlers still run at the end of the time to drain, their claim is lost",
+		"topic", o.topic, "partition", o.partition, "handlers", left)
 }

@@ -36,6 +36,7 @@ func (c *ordered) renew(ctx context.Context) error {
 		switch {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("redisstream: renew the lease of %q: %w", o.key, unavailable(err)))
+			c.keeper.nextRenew = min(c.keeper.nextRenew, c.since()+wantMost)
 			continue
 		case reply[0] == 0:
 			c.fence(o)
@@ -123,7 +124,7 @@ func (c *ordered) take(ctx context.Context) error {
 	var wanted []*part
 	c.mu.Lock()
 	for _, p := range c.parts {
-		if p.own != nil || p.gone || k.targets[spot{p.topic, p.partition}] != c.id {
+		if p.own != nil || p.leaving != nil || p.gone || k.targets[spot{p.topic, p.partition}] != c.id {
 			continue
 		}
 		if now < p.free {
@@ -175,8 +176,9 @@ func (c *ordered) taken(ctx context.Context, p *part, reply []any, begun time.Du
 		return errors.New("a reply of other types")
 	}
 	o := &tenure{
-		part: p, token: p.token, epoch: first, tries: int32(tries), journal: parseJournal(left), position: parseNo(at), entries: entries,
+		part: p, token: p.token, epoch: first, tries: int32(tries), position: parseNo(at), entries: entries,
 	}
+	o.journal = parseJournal(left, o.position)
 	p.token, p.epoch = "", first
 	if lost > 0 {
 		o.entries += lost

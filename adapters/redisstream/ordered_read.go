@@ -28,7 +28,7 @@ func (c *ordered) read(o *tenure, from entryNo) {
 		}
 		if err == nil {
 			if faults > 0 {
-				c.log.Info("redisstream: reading again", "topic", o.topic, "partition", o.partition, "failures", faults)
+				c.readFault(-1, nil)
 			}
 			wait, faults = faultFirst, 0
 			if len(es) > 0 {
@@ -41,15 +41,29 @@ func (c *ordered) read(o *tenure, from entryNo) {
 			continue
 		}
 		if isEnded(o.ended) || c.ctx.Err() != nil {
+			if faults > 0 {
+				c.readFault(-1, nil)
+			}
 			return
 		}
 		if faults++; faults == 1 {
-			c.log.Warn("redisstream: reading failed, trying again", "topic", o.topic, "partition", o.partition, "error", err)
+			c.readFault(1, err)
 		}
-		if !c.pause(wait) {
-			return
-		}
+		c.pause(wait)
 		wait = min(2*wait, faultMost)
+	}
+}
+
+// readFault notes that a reader begins to fail (1) or ends to (-1). The first and the last are logged.
+func (c *ordered) readFault(change int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faulty += change
+	switch {
+	case change > 0 && c.faulty == 1:
+		c.log.Warn("redisstream: reading failed, trying again", "error", err)
+	case change < 0 && c.faulty == 0 && c.ctx.Err() == nil:
+		c.log.Info("redisstream: reading again")
 	}
 }
 

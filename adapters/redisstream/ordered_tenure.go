@@ -45,7 +45,7 @@ func (c *ordered) begin(o *tenure, deadline time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil || c.ctx.Err() != nil {
-		c.keeper.ending = append(c.keeper.ending, o) // for Close
+		o.leaving = o // for Close
 		return
 	}
 	o.own, o.old = o, o.token
@@ -162,7 +162,7 @@ func (c *ordered) endCall(o *tenure) call {
 			j = journal{}
 		}
 		o.window.journal(j, o.started)
-		left = j.String()
+		left = j.text(o.position)
 	}
 	return call{endScript, o.keys, []any{o.token, c.group.Name, id, o.entries, left}}
 }

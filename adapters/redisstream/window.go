@@ -86,17 +86,19 @@ func (w *window) advance() (n int, last entryNo) {
 }
 
 // journal is what the next owner has to know of entries behind the position: how often each was started, or that it
-// is done. As a text it is a list of "id=starts" and "id=done" with blanks between.
+// is done. As a text it is the position, and "id=starts" and "id=done" with blanks between.
 type journal map[entryNo]int32
 
 const journalDone int32 = -1
 
-func parseJournal(text string) journal {
-	if text == "" {
+// parseJournal reads a journal at a position. It is nil where the group was set back since.
+func parseJournal(text string, at entryNo) journal {
+	first, rest, _ := strings.Cut(text, " ")
+	if rest == "" || at.compare(parseNo(first)) < 0 {
 		return nil
 	}
 	j := journal{}
-	for item := range strings.SplitSeq(text, " ") {
+	for item := range strings.SplitSeq(rest, " ") {
 		id, what, _ := strings.Cut(item, "=")
 		if what == "done" {
 			j[parseNo(id)] = journalDone
@@ -109,12 +111,11 @@ func parseJournal(text string) journal {
 	return j
 }
 
-func (j journal) String() string {
+func (j journal) text(at entryNo) string {
 	var out strings.Builder
+	out.WriteString(formatID(at.ms, at.seq))
 	for no, n := range j {
-		if out.Len() > 0 {
-			out.WriteByte(' ')
-		}
+		out.WriteByte(' ')
 		out.WriteString(formatID(no.ms, no.seq))
 		out.WriteByte('=')
 		if n == journalDone {

@@ -65,10 +65,14 @@ func TestAJournalIsReadAsItWasWritten(t *testing.T) {
 	if !maps.Equal(j, want) {
 		t.Errorf("got %v, want %v", j, want)
 	}
-	if got := parseJournal(j.String()); !maps.Equal(got, want) {
-		t.Errorf("got %v from %q, want %v", got, j, want)
+	text := j.text(entryNo{0, 6})
+	if got := parseJournal(text, entryNo{0, 6}); !maps.Equal(got, want) {
+		t.Errorf("got %v from %q, want %v", got, text, want)
 	}
-	if got := parseJournal("rubbish 1-1=x ="); len(got) > 0 {
+	if got := parseJournal(text, entryNo{0, 5}); got != nil {
+		t.Errorf("got %v at a position that was set back, want nothing", got)
+	}
+	if got := parseJournal("rubbish 1-1=x =", entryNo{}); len(got) > 0 {
 		t.Errorf("got %v from rubbish, want nothing", got)
 	}
 }
