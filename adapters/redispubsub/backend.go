@@ -24,9 +24,12 @@ const (
 // Connection says how to reach the server.
 type Connection = rediskit.Config
 
+// Sentinel says which Redis Sentinels know the address of the server.
+type Sentinel = rediskit.Sentinel
+
 // Config describes a Backend.
 type Config struct {
-	Connection                  // Addr is required
+	Connection                  // Addr or Sentinel is required
 	NotifyTimeout time.Duration // of a pipeline of notifications; defaults to 1 s
 	Buffer        int           // notifications that a subscription holds; defaults to 1024
 	ProbeIdle     time.Duration // silence before a probe, and the wait for its answer; defaults to 10 s

@@ -50,6 +50,26 @@ func (b *Backend) CreateTopic(ctx context.Context, spec durable.TopicSpec) error
 		return fmt.Errorf("redisstream: create topic %q with %d partitions: it has %d, and another number would break the order of its keys: "+
 			"create another topic and copy the events, or delete this one: %w", spec.Name, n, have, durable.ErrTopicExists)
 	}
+	if b.cfg.OnlyExisting {
+		return b.makeStreams(ctx, spec.Name, n)
+	}
+	return nil
+}
+
+// makeStreams makes the streams of a topic that do not exist, without entries.
+func (b *Backend) makeStreams(ctx context.Context, topic string, n int) error {
+	const group = "ds:made" // a stream can only be made empty with a group
+	for p := range n {
+		_, err := b.control.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+			key := streamKey(topic, p, n)
+			tx.XGroupCreateMkStream(ctx, key, group, "$")
+			tx.XGroupDestroy(ctx, key, group)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("redisstream: create topic %q: %w", topic, unavailable(err))
+		}
+	}
 	return nil
 }
 

@@ -20,9 +20,12 @@ const defaultAppendTimeout = 5 * time.Second
 // Connection says how to reach the server.
 type Connection = rediskit.Config
 
+// Sentinel says which Redis Sentinels know the address of the server.
+type Sentinel = rediskit.Sentinel
+
 // Config describes a Backend.
 type Config struct {
-	Connection                    // Addr is required
+	Connection                    // Addr or Sentinel is required
 	Marshaller      Marshaller    // defaults to watermill-redisstream's layout, encoded with less work
 	MaxMessageBytes int           // largest message; defaults to no limit of ours
 	AppendTimeout   time.Duration // after which an append without an answer is Unknown; defaults to 5 s
@@ -32,7 +35,7 @@ type Config struct {
 	Persistence     string        // PersistenceWarn or PersistenceRequire; defaults to PersistenceWarn
 	MinReplicas     int           // replicas that must have acknowledged an append, else it is Unknown; defaults to 0
 	NoAck           bool          // Ordering None: what is read counts as acknowledged, at most once
-	OnlyExisting    bool          // appending to a stream that does not exist is durable.ErrTopicNotFound
+	OnlyExisting    bool          // appending to a stream that does not exist is durable.ErrTopicNotFound; CreateTopic makes it
 	Logger          *slog.Logger  // defaults to slog.Default
 
 	// Trimming in the background, of the topics that this backend appends to. What a group has not acknowledged is

@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -28,7 +29,7 @@ func TestMembersThatComeAndGoHandleEverythingOnce(t *testing.T) {
 			h.Started(name, "k", m.UUID)()
 			return nil
 		}, durable.ProcessOptions{Concurrency: 3})
-		if err != nil {
+		if err != nil && !errors.Is(err, context.Canceled) { // which is left before it joined
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -54,7 +55,7 @@ func TestMembersThatComeAndGoHandleEverythingOnce(t *testing.T) {
 	if err := h.Check(durabletest.Promise{Once: true}).Err(); err != nil {
 		t.Error(err)
 	}
-	if cs := raw.XInfoConsumers(t.Context(), topic, "g").Val(); len(cs) > generations*side/2 {
-		t.Errorf("got %d members left behind, want those that left with nothing gone", len(cs))
+	if cs := raw.XInfoConsumers(t.Context(), topic, "g").Val(); len(cs) > 0 {
+		t.Errorf("got %+v, want nobody left behind", cs)
 	}
 }

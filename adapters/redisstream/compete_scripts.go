@@ -16,21 +16,26 @@ return redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ids))`)
 
 	// claimIdleScript takes a page of abandoned entries over: group, member, idle milliseconds, count, first id. The
 	// reply is the last id that was looked at, how many were, how many of them are deleted, the entries and their
-	// delivery counts.
+	// delivery counts. Owners that have nothing left are removed: one that lives is made again by its next read.
 	claimIdleScript = redis.NewScript(`
 local page = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[3], ARGV[5], '+', ARGV[4])
-local ids, tries, last = {}, {}, ''
+local ids, tries, owners, last = {}, {}, {}, ''
 for _, e in ipairs(page) do
   last = e[1]
   if e[2] ~= ARGV[2] then
     ids[#ids + 1] = e[1]
-    tries[e[1]] = e[4]
+    tries[e[1]], owners[e[2]] = e[4], true
   end
 end
 if #ids == 0 then return {last, #page, 0, {}, {}} end
 local got = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ids))
 local counts = {}
 for i, e in ipairs(got) do counts[i] = tries[e[1]] + 1 end
+for name in pairs(owners) do
+  if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, name) == 0 then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], name)
+  end
+end
 return {last, #page, #ids - #got, got, counts}`)
 
 	// keepScript keeps the entries of the member from being claimed by others: group, member.

@@ -69,7 +69,8 @@
 // groups know it. Pending entries of a member that comes back under its name are read first, those that other members
 // left alone for Config.ClaimIdle are claimed, and both by pages, in turns with new entries, so that a large backlog
 // never delays these. Entries in work are kept from being claimed by a heartbeat that looks at their owner: a handler
-// may run for as long as it takes. A member that leaves hands its entries over, and is removed only when it has none.
+// may run for as long as it takes. A member takes about as much as it works off soon, so that a backlog spreads over
+// all of them. A member that leaves hands its entries over, and is removed only when it has none.
 //
 // A process that stood still for longer than Config.ClaimIdle, or was cut off for so long and finds that others have
 // taken what it held, loses its claims: handlers that run are cancelled, their acknowledgements are ignored and
@@ -89,7 +90,8 @@
 //
 // # Limits
 //
-// One server or a Sentinel-less primary; a topic has at most 4096 partitions; the number of partitions of a topic
-// cannot change. A group that nobody uses any more holds trimming back until it is deleted (XGROUP DESTROY).
-// Two members of the same name at the same time read each other's pending entries.
+// One primary, by its address or by Redis Sentinel, no Cluster; a topic has at most 4096 partitions; the number of
+// partitions of a topic cannot change. A group that nobody uses any more holds trimming back until it is deleted
+// (DeleteGroup). Two members of the same name at the same time read each other's pending entries. A member under
+// Ordering None that has 64 or more deliveries waiting for a retry takes further ones slowly, 64 in 30 s.
 package redisstream

@@ -57,7 +57,7 @@ func (b *Backend) checkDurability(ctx context.Context) error {
 	if b.cfg.Persistence == PersistenceRequire {
 		return &settings.Blamed{Setting: "persistence", Err: fmt.Errorf("redisstream: setting \"persistence\" is \"require\": %s", text)}
 	}
-	b.logger().Warn("redisstream: acknowledged events may be lost", "addr", b.cfg.Addr, "reason", text)
+	b.logger().Warn("redisstream: acknowledged events may be lost", "server", b.cfg.Connection, "reason", text)
 	return nil
 }
 

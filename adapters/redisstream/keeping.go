@@ -39,6 +39,7 @@ type kept struct {
 	added  int64 // since the last look
 	looked time.Time
 	held   bool // the last look was stopped by what a group has not read
+	failed bool // the last look was refused, or did not reach the server
 }
 
 // trimmer trims the topics that a backend appends to, in the background.
@@ -132,14 +133,22 @@ func (t *trimmer) look(topic string, k keeping) {
 		got, err = t.b.trimStream(ctx, streamKey(topic, p, n), how, k.retention)
 		held = held || got.Held
 	}
-	if err != nil {
-		return // what was appended next brings it up again
+	if t.ctx.Err() != nil {
+		return
 	}
 	t.mu.Lock()
-	changed := t.topics[topic].held != held
-	t.topics[topic].held = held
+	of := t.topics[topic]
+	failed, changed := err != nil && !of.failed, err == nil && of.held != held
+	of.failed = err != nil
+	if err == nil {
+		of.held = held
+	} else {
+		of.added++ // so that it is looked at again
+	}
 	t.mu.Unlock()
 	switch {
+	case failed:
+		t.b.logger().Warn("redisstream: the topic cannot be trimmed, trying again", "topic", topic, "error", err)
 	case changed && held:
 		t.b.logger().Warn("redisstream: the topic exceeds its bound, because a group has not acknowledged its oldest entries", "topic", topic)
 	case changed:

@@ -200,6 +200,16 @@ func TestAppendingOnlyToWhatExists(t *testing.T) {
 	if ps, err := b.Append(t.Context(), topic, event(1)); err != nil || ps[0] == "" {
 		t.Errorf("existing: got %v, %v, want it stored", ps, err)
 	}
+	for _, n := range []int{1, 3} {
+		made := durable.TopicSpec{Name: testenv.Name(t, "m"), Partitions: n}
+		must(t, errors.Join(b.CreateTopic(t.Context(), made), b.CreateTopic(t.Context(), made)))
+		if _, err := b.Append(t.Context(), made.Name, events(20)...); err != nil {
+			t.Errorf("created with %d partitions: %v", n, err)
+		}
+		if names, err := b.Groups(t.Context(), made.Name); err != nil || len(names) != 0 {
+			t.Errorf("got groups %q, %v, want none", names, err)
+		}
+	}
 }
 
 func TestRemovedEntriesAreGone(t *testing.T) {

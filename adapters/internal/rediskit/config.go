@@ -25,7 +25,8 @@ const (
 
 // Config says how to reach a Redis server. Its texts and log values never show the password.
 type Config struct {
-	Addr        string        // host:port; required
+	Addr        string        // host:port; required unless Sentinel is set
+	Sentinel    Sentinel      // asked for the address where it is set
 	Username    string        // ACL user; defaults to the server's default user
 	Password    string        // defaults to none
 	DB          int           // database number; defaults to 0
@@ -50,7 +51,11 @@ const MaxBlock = time.Second
 
 // Validate returns an error that names the first setting that is not acceptable.
 func (c Config) Validate() error {
-	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+	if c.Sentinel.used() {
+		if err := c.Sentinel.validate(); err != nil {
+			return err
+		}
+	} else if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		return fmt.Errorf("setting \"addr\": %q is not host:port", c.Addr)
 	}
 	if c.DB < 0 {
@@ -71,7 +76,15 @@ func (c Config) String() string {
 	if c.Password != "" {
 		password = masked
 	}
-	return fmt.Sprintf("{addr:%s username:%s password:%s db:%d tls:%t}", c.Addr, c.Username, password, c.DB, c.TLS != nil)
+	return fmt.Sprintf("{addr:%s username:%s password:%s db:%d tls:%t}", c.where(), c.Username, password, c.DB, c.TLS != nil)
+}
+
+// where is the address, or the master's name and its sentinels.
+func (c Config) where() string {
+	if c.Sentinel.used() {
+		return c.Sentinel.Master + "@" + strings.Join(c.Sentinel.Addrs, ",")
+	}
+	return c.Addr
 }
 
 // GoString is String, so that %#v shows no password either.
@@ -97,6 +110,10 @@ func (c Config) options(role Role) *redis.Options {
 	if c.TLS != nil {
 		o.TLSConfig = c.TLS.Clone()
 	}
+	if c.Sentinel.used() {
+		o.Addr = c.Sentinel.Master // only a name: the dialer asks for the address
+	}
+	o.Dialer = c.dialer(o)
 	switch role {
 	case Appending:
 		o.MaxRetries = -1
@@ -118,9 +135,12 @@ func (c Config) Ping(ctx context.Context, adapter string, client *redis.Client) 
 		return nil
 	}
 	setting := suspect(err.Error())
+	if setting == "addr" && c.Sentinel.used() {
+		setting = "sentinel"
+	}
 	return &settings.Blamed{
 		Setting: setting,
-		Err:     fmt.Errorf("%s: connect to addr %q: %w: check the setting %q", adapter, c.Addr, err, setting),
+		Err:     fmt.Errorf("%s: connect to addr %q: %w: check the setting %q", adapter, c.where(), err, setting),
 	}
 }
 

@@ -27,6 +27,8 @@ func TestValidateNamesTheSetting(t *testing.T) {
 		"db":       {Addr: "a:1", DB: -1},
 		"password": {Addr: "a:1", Username: "u"},
 		"timeout":  {Addr: "a:1", Timeout: -time.Second},
+		"addrs":    {Sentinel: Sentinel{Addrs: []string{"a"}, Master: "m"}},
+		"master":   {Sentinel: Sentinel{Addrs: []string{"a:1"}}},
 	} {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), setting) {
 			t.Errorf("got %v, want an error that names %q", err, setting)
@@ -42,6 +44,8 @@ func TestPingNamesTheSetting(t *testing.T) {
 	}{
 		"nobody listens": {Config{Addr: "127.0.0.1:1"}, `check the setting "addr"`},
 		"bad password":   {Config{Addr: addr, Username: "nobody", Password: "wrong"}, `check the setting "password"`},
+		"no sentinel":    {Config{Sentinel: Sentinel{Addrs: []string{"127.0.0.1:1"}, Master: "m"}}, `check the setting "sentinel"`},
+		"no master":      {Config{Sentinel: Sentinel{Addrs: []string{addr}, Master: "m"}}, `check the setting "sentinel"`},
 		"bad database":   {Config{Addr: addr, DB: 9999}, `check the setting "db"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -19,38 +19,33 @@ type Conn struct {
 	client *redis.Client
 }
 
-// errNoConn is a client library that dials otherwise than it was told.
-var errNoConn = errors.New("the client library made no connection")
+// errAgain is what the client library gets when it dials once more: the connection that it was given has ended.
+var errAgain = errors.New("the connection ended during the handshake")
 
 // Dial connects. It takes at most DialTimeout and Timeout.
 func (c Config) Dial(ctx context.Context) (*Conn, error) {
 	o := c.options(Appending)
 	o.ReadBufferSize, o.WriteBufferSize = handshakeBuffer, handshakeBuffer
 	o.PoolSize = 2 // of which one is used: after as many failures as that the library tries on in the background
-	dial := redis.NewDialer(o)
-	var mu sync.Mutex
-	var last net.Conn
-	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		made, err := dial(ctx, network, addr)
-		mu.Lock()
-		defer mu.Unlock()
-		last = made
-		return made, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout+o.ReadTimeout)
 	defer cancel()
-	client := redis.NewClient(o)
-	err := client.Ping(ctx).Err()
-	mu.Lock()
-	defer mu.Unlock()
-	if err == nil && last == nil {
-		err = errNoConn
-	}
+	made, err := o.Dialer(ctx, "tcp", o.Addr)
 	if err != nil {
-		_ = client.Close()
-		return nil, fmt.Errorf("connect to addr %q: %w", c.Addr, err)
+		return nil, fmt.Errorf("connect to addr %q: %w", c.where(), err)
 	}
-	return &Conn{Conn: last, client: client}, nil
+	var given atomic.Bool
+	o.Dialer = func(context.Context, string, string) (net.Conn, error) {
+		if given.Swap(true) {
+			return nil, errAgain
+		}
+		return made, nil
+	}
+	client := redis.NewClient(o)
+	if err := client.Ping(ctx).Err(); err != nil {
+		_, _ = made.Close(), client.Close() // one of them may have closed it already
+		return nil, fmt.Errorf("connect to addr %q: %w", c.where(), err)
+	}
+	return &Conn{Conn: made, client: client}, nil
 }
 
 // Close closes the connection; a Read or Write that waits returns. The connection goes first: the client library would

@@ -9,7 +9,7 @@ import (
 
 // Settings are the keys of a connection in a configuration file; see Config.
 type Settings struct {
-	Addr        string        `yaml:"addr"` // host:port; required
+	Addr        string        `yaml:"addr"` // host:port; required unless sentinel is set
 	Username    string        `yaml:"username"`
 	Password    string        `yaml:"password"`
 	DB          int           `yaml:"db"`
@@ -17,6 +17,13 @@ type Settings struct {
 	DialTimeout time.Duration `yaml:"dial_timeout"`
 	Timeout     time.Duration `yaml:"timeout"`
 	PoolSize    int           `yaml:"pool_size"`
+
+	Sentinel struct {
+		Addrs    []string `yaml:"addrs"`
+		Master   string   `yaml:"master"`
+		Username string   `yaml:"username"`
+		Password string   `yaml:"password"`
+	} `yaml:"sentinel"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -25,12 +32,30 @@ func (s Settings) Check() error {
 		return durable.Invalid("password", "", "set it: username is set")
 	}
 	return settings.First(
-		settings.Address("addr", s.Addr),
+		s.checkAddr(),
 		settings.NotNegative("db", int64(s.DB)),
 		settings.Duration("dial_timeout", s.DialTimeout),
 		settings.Duration("timeout", s.Timeout),
 		settings.NotNegative("pool_size", int64(s.PoolSize)),
 	)
+}
+
+func (s Settings) checkAddr() error {
+	if len(s.Sentinel.Addrs) == 0 {
+		return settings.Address("addr", s.Addr)
+	}
+	if s.Addr != "" {
+		return durable.Invalid("addr", s.Addr, "remove it: the sentinels are asked for the address")
+	}
+	if s.Sentinel.Master == "" {
+		return durable.Invalid("sentinel.master", "", "write what the sentinels call the server")
+	}
+	for _, addr := range s.Sentinel.Addrs {
+		if err := settings.Address("sentinel.addrs", addr); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Config is the connection that s describes. It reads the files that TLS names.
@@ -42,5 +67,6 @@ func (s Settings) Config() (Config, error) {
 	return Config{
 		Addr: s.Addr, Username: s.Username, Password: s.Password, DB: s.DB, TLS: secure,
 		DialTimeout: s.DialTimeout, Timeout: s.Timeout, PoolSize: s.PoolSize,
+		Sentinel: Sentinel(s.Sentinel),
 	}, nil
 }
