@@ -91,11 +91,16 @@ func CheckStalls(name string, m *durable.Monitor, after time.Duration) HealthChe
 	}}
 }
 
-// HealthChecks are those of the backends and of the publisher, for [NewHealth].
+// HealthChecks are those of the backends, of the publisher and of the policies of the file, for [NewHealth].
 func (s *Stack) HealthChecks() []HealthCheck {
 	checks := []HealthCheck{CheckDurable(s.Durable)}
 	if s.Realtime != nil {
 		checks = append(checks, CheckRealtime(s.Realtime), CheckAnnouncing(s.Publisher))
+	}
+	for i, p := range s.policies {
+		if p.Health != nil {
+			checks = append(checks, HealthCheck{Name: fmt.Sprint("policy ", i+1), Check: p.Health})
+		}
 	}
 	return checks
 }

@@ -40,13 +40,14 @@ func create(ctx context.Context, b durable.Backend, g durable.Group) error {
 }
 
 // consume is one member of the group, which joins again when the broker threw it out.
-func consume(ctx context.Context, stack *dual.Stack, g durable.Group, l *ledger) error {
+func consume(ctx context.Context, stack *dual.Stack, obs *observed, g durable.Group, l *ledger) error {
 	handler := func(msg *message.Message) error {
 		l.processing(msg.Metadata.Get(durable.MetaID))
 		return nil
 	}
+	handle, options := obs.policy(stack, g, handler)
 	for {
-		err := durable.Process(ctx, stack.Durable, g, handler, stack.Process)
+		err := durable.Process(ctx, stack.Durable, g, handle, options)
 		if ctx.Err() != nil {
 			return nil
 		}

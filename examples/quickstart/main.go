@@ -34,6 +34,7 @@ type settings struct {
 	group   string
 	timeout time.Duration
 	json    bool
+	metrics string
 }
 
 func main() {
@@ -80,6 +81,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	f.IntVar(&s.members, "members", 1, "members of the group")
 	f.StringVar(&s.group, "group", "quickstart", "`name` of the group; runs side by side on one broker need one each")
 	f.DurationVar(&s.timeout, "timeout", time.Minute, "bound on the whole run")
+	f.StringVar(&s.metrics, "metrics", "", "serve /metrics, /live and /ready at this `address`, such as :9090, until interrupted")
 	f.BoolVar(&s.json, "json", false, "print one JSON object instead of lines and a table")
 	if err := f.Parse(args); err != nil {
 		return s, err
@@ -107,26 +109,35 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) (report, err
 		return report{}, err
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	stack, err := dual.Open(ctx, cfg, adapters.All(), func(o *dual.Options) { o.Logger = logger })
+	obs, err := observe(s.metrics)
 	if err != nil {
 		return report{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	stack, err := dual.Open(ctx, cfg, adapters.All(), func(o *dual.Options) { o.Logger = logger }, obs.wrap)
+	if err != nil {
+		return report{}, errors.Join(err, obs.close(ctx))
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	ledger := newLedger(s.events)
-	err = play(ctx, stack, ledger, s, stdout, stderr)
+	if err = play(bounded, stack, obs, ledger, s, stdout, stderr); err == nil {
+		obs.linger(ctx, stderr)
+	}
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer done()
-	if errClose := stack.Close(closing); errClose != nil {
+	if errClose := errors.Join(obs.close(closing), stack.Close(closing)); errClose != nil {
 		logger.Warn("quickstart: closing", "err", errClose)
 	}
 	return ledger.report(cfg.Durable), err
 }
 
 // play runs the three parts side by side. A run that ends before it is complete is not an error: the report shows it.
-func play(ctx context.Context, stack *dual.Stack, l *ledger, s settings, stdout, stderr io.Writer) error {
+func play(ctx context.Context, stack *dual.Stack, obs *observed, l *ledger, s settings, stdout, stderr io.Writer) error {
 	group, err := join(ctx, stack, s.group)
 	if err != nil {
+		return err
+	}
+	if err := obs.serve(stack, group); err != nil {
 		return err
 	}
 	listening, err := listen(ctx, stack, l, stdout)
@@ -138,7 +149,7 @@ func play(ctx context.Context, stack *dual.Stack, l *ledger, s settings, stdout,
 	var parts sync.WaitGroup
 	for range s.members {
 		parts.Go(func() {
-			if err := consume(ctx, stack, group, l); err != nil {
+			if err := consume(ctx, stack, obs, group, l); err != nil {
 				cancel(err)
 			}
 		})

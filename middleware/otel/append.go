@@ -3,6 +3,7 @@ package otel
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -44,7 +45,7 @@ func (t *Telemetry) Append(b durable.Backend) durable.Backend {
 }
 
 func (t *Telemetry) startSend(ctx context.Context, topic string, attrs []attribute.KeyValue, msgs []*message.Message) (context.Context, trace.Span) {
-	more := append(attrs[:len(attrs):len(attrs)], attrOperationType.String("send"))
+	more := append(slices.Clone(attrs), attrOperationType.String("send"))
 	if len(msgs) == 1 {
 		more = append(more, messageAttributes(msgs[0])...)
 	} else {
@@ -109,9 +110,15 @@ func appendError(err error) string {
 		target error
 		name   string
 	}{
-		{durable.ErrTooLarge, "too_large"}, {durable.ErrInvalid, "invalid"}, {durable.ErrBackpressure, "backpressure"},
-		{durable.ErrUnavailable, "unavailable"}, {durable.ErrClosed, "closed"}, {realtime.ErrInvalid, "invalid"},
-		{realtime.ErrUnavailable, "unavailable"}, {realtime.ErrClosed, "closed"}, {context.DeadlineExceeded, "timeout"},
+		{durable.ErrTooLarge, "too_large"},
+		{durable.ErrInvalid, "invalid"},
+		{durable.ErrBackpressure, "backpressure"},
+		{durable.ErrUnavailable, "unavailable"},
+		{durable.ErrClosed, "closed"},
+		{realtime.ErrInvalid, "invalid"},
+		{realtime.ErrUnavailable, "unavailable"},
+		{realtime.ErrClosed, "closed"},
+		{context.DeadlineExceeded, "timeout"},
 		{context.Canceled, "canceled"},
 	} {
 		if errors.Is(err, c.target) {

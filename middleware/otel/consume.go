@@ -3,6 +3,7 @@ package otel
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -62,7 +63,7 @@ func (c *consumer) Middleware(h message.HandlerFunc) message.HandlerFunc {
 }
 
 func (c *consumer) start(ctx context.Context, msg *message.Message, d durable.Delivery, attrs []attribute.KeyValue) (context.Context, trace.Span) {
-	more := append(attrs[:len(attrs):len(attrs)], attrOperationType.String("process"))
+	more := append(slices.Clone(attrs), attrOperationType.String("process"))
 	more = append(more, messageAttributes(msg)...)
 	if d.Claim != nil {
 		more = append(more, attrPartition.String(strconv.Itoa(d.Claim.Partition())), attrPosition.String(string(d.Position)),

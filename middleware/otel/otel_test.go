@@ -89,7 +89,7 @@ func (l *lab) one(t *testing.T, name string) sdktrace.ReadOnlySpan {
 func attributes(s sdktrace.ReadOnlySpan) map[attribute.Key]string {
 	out := map[attribute.Key]string{}
 	for _, a := range s.Attributes() {
-		out[a.Key] = a.Value.Emit()
+		out[a.Key] = a.Value.String()
 	}
 	return out
 }

@@ -92,7 +92,8 @@ func (m *Metrics) Dedupe(group string, d *middleware.Dedupe) {
 
 // read implements source.
 func (c *Consumer) read(s *sink) {
-	if c.monitor != nil {
+	if c.monitor != nil && !s.seen[c.monitor] {
+		s.seen[c.monitor] = true
 		for topic, t := range c.monitor.Stats().Topics {
 			c.readTopic(s, c.m.topics.label(topic), t)
 		}
@@ -114,10 +115,17 @@ func (c *Consumer) readTopic(s *sink, topic string, t durable.TopicStats) {
 		f *family
 		n float64
 	}{
-		{received, float64(t.Received)}, {redelivered, float64(t.Redelivered)}, {acked, float64(t.Acked)},
-		{released, float64(t.Released)}, {lost, float64(t.Lost)}, {inFlight, float64(t.InFlight)},
-		{inFlightBytes, float64(t.InFlightBytes)}, {running, float64(t.Running)}, {waiting, float64(t.Waiting)},
-		{parked, float64(t.Parked)}, {stalls, float64(t.Stalls)},
+		{received, float64(t.Received)},
+		{redelivered, float64(t.Redelivered)},
+		{acked, float64(t.Acked)},
+		{released, float64(t.Released)},
+		{lost, float64(t.Lost)},
+		{inFlight, float64(t.InFlight)},
+		{inFlightBytes, float64(t.InFlightBytes)},
+		{running, float64(t.Running)},
+		{waiting, float64(t.Waiting)},
+		{parked, float64(t.Parked)},
+		{stalls, float64(t.Stalls)},
 	} {
 		s.add(v.f, v.n, topic, c.backend, c.group)
 	}
@@ -147,7 +155,7 @@ func (c *collector) Collect(out chan<- prom.Metric) {
 	c.m.mu.Lock()
 	sources := append([]source(nil), c.m.sources...)
 	c.m.mu.Unlock()
-	s := &sink{sums: make(map[sample]float64)}
+	s := &sink{sums: make(map[sample]float64), seen: make(map[*durable.Monitor]bool)}
 	for _, src := range sources {
 		src.read(s)
 	}

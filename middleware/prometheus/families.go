@@ -1,6 +1,10 @@
 package prometheus
 
-import prom "github.com/prometheus/client_golang/prometheus"
+import (
+	prom "github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dualstream/dualstream/durable"
+)
 
 // family is a metric that is read on scrape.
 type family struct {
@@ -16,7 +20,10 @@ type sample struct {
 }
 
 // sink sums up series, because several sources may share one.
-type sink struct{ sums map[sample]float64 }
+type sink struct {
+	sums map[sample]float64
+	seen map[*durable.Monitor]bool // read already, because members may share one
+}
 
 func (s *sink) add(f *family, v float64, labels ...string) {
 	key := sample{f: f}

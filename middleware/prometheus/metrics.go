@@ -147,9 +147,14 @@ func outcomeOf(err error) string {
 		target error
 		name   string
 	}{
-		{durable.ErrTooLarge, "too_large"}, {durable.ErrInvalid, "invalid"}, {durable.ErrBackpressure, "backpressure"},
-		{durable.ErrUnavailable, "unavailable"}, {durable.ErrClosed, "closed"}, {durable.ErrTopicNotFound, "topic_not_found"},
-		{durable.ErrFenced, "fenced"}, {durable.ErrUnsupported, "unsupported"},
+		{durable.ErrTooLarge, "too_large"},
+		{durable.ErrInvalid, "invalid"},
+		{durable.ErrBackpressure, "backpressure"},
+		{durable.ErrUnavailable, "unavailable"},
+		{durable.ErrClosed, "closed"},
+		{durable.ErrTopicNotFound, "topic_not_found"},
+		{durable.ErrFenced, "fenced"},
+		{durable.ErrUnsupported, "unsupported"},
 	} {
 		if errors.Is(err, c.target) {
 			return c.name

@@ -24,7 +24,7 @@ func (m *Metrics) Notify(b realtime.Backend) realtime.Backend {
 			return err
 		}
 		batch.Observe(float64(len(ns)))
-		duration := prom.Observer(ok)
+		duration := ok
 		if err != nil {
 			duration = m.hot.notifyTime.WithLabelValues(name, realtimeOutcome(err))
 		}
