@@ -3,8 +3,6 @@ package otel_test
 import (
 	"context"
 	"errors"
-	"io"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,118 +11,17 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
-	"go.uber.org/goleak"
 
-	"github.com/dualstream/dualstream/adapters/kafka"
 	"github.com/dualstream/dualstream/adapters/memory"
-	"github.com/dualstream/dualstream/adapters/redisstream"
 	"github.com/dualstream/dualstream/dual"
 	"github.com/dualstream/dualstream/durable"
-	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/middleware"
 	"github.com/dualstream/dualstream/middleware/otel"
 	"github.com/dualstream/dualstream/realtime"
 )
-
-const patience = 60 * time.Second
-
-var (
-	errHandler = errors.New("handler failed")
-	silent     = slog.New(slog.NewTextHandler(io.Discard, nil))
-)
-
-// TestMain ignores the clock of sarama's metrics: there is one for the life of a process.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
-}
-
-// lab is a Telemetry that records.
-type lab struct {
-	*otel.Telemetry
-	tracer trace.Tracer
-	spans  *tracetest.SpanRecorder
-	reader *sdkmetric.ManualReader
-}
-
-func newLab(t *testing.T, o otel.Options) *lab {
-	t.Helper()
-	l := &lab{spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(l.spans))
-	l.tracer = provider.Tracer("test")
-	o.TracerProvider, o.MeterProvider = provider, sdkmetric.NewMeterProvider(sdkmetric.WithReader(l.reader))
-	var err error
-	if l.Telemetry, err = otel.New(o); err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-// named are the ended spans with a name.
-func (l *lab) named(name string) []sdktrace.ReadOnlySpan {
-	var out []sdktrace.ReadOnlySpan
-	for _, s := range l.spans.Ended() {
-		if s.Name() == name {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// one is the only ended span with a name.
-func (l *lab) one(t *testing.T, name string) sdktrace.ReadOnlySpan {
-	t.Helper()
-	spans := l.named(name)
-	if len(spans) != 1 {
-		t.Fatalf("spans %q: got %d, want 1", name, len(spans))
-	}
-	return spans[0]
-}
-
-func attributes(s sdktrace.ReadOnlySpan) map[attribute.Key]string {
-	out := map[attribute.Key]string{}
-	for _, a := range s.Attributes() {
-		out[a.Key] = a.Value.String()
-	}
-	return out
-}
-
-func newMemory(t *testing.T) *memory.Backend {
-	t.Helper()
-	b, err := memory.New(memory.Config{Partitions: 1, Logger: silent})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.Close(context.Background()) })
-	return b
-}
-
-func event(t *testing.T, id string) *message.Message {
-	t.Helper()
-	msg, err := durable.Event{ID: id, Type: "x", SourceType: "order", SourceID: "42", Data: []byte("12345")}.Message("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return msg
-}
-
-// process handles topic until done says so.
-func process(t *testing.T, b durable.Backend, g durable.Group, h message.NoPublishHandlerFunc, done func() bool) {
-	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- durable.Process(ctx, b, g, h, durable.ProcessOptions{Logger: silent}) }()
-	testenv.Await(t, patience, done, "the events are handled")
-	stop()
-	if err := <-ended; err != nil {
-		t.Errorf("Process: got %v, want nil", err)
-	}
-}
 
 func TestOneTraceLeadsFromThePublisherToHandlerAndListener(t *testing.T) {
 	l, store := newLab(t, otel.Options{}), newMemory(t)
@@ -311,81 +208,5 @@ func TestThePoisonTopicKeepsTheTrace(t *testing.T) {
 	}
 	if parent := l.one(t, "send orders.poison").Parent(); parent.TraceID() != want.TraceID() {
 		t.Errorf("the poison write is in the trace %v, want %v", parent.TraceID(), want.TraceID())
-	}
-}
-
-func TestTheTraceSurvivesEveryBroker(t *testing.T) {
-	for name, open := range map[string]func() (durable.Backend, error){
-		"redisstream": func() (durable.Backend, error) {
-			return redisstream.Open(t.Context(), redisstream.Config{Connection: redisstream.Connection{Addr: testenv.Redis(t)}, Logger: silent})
-		},
-		"kafka": func() (durable.Backend, error) {
-			return kafka.Open(t.Context(), kafka.Config{Brokers: testenv.Kafka(t), Logger: silent})
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b, err := open()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = b.Close(context.Background()) }()
-			l, topic := newLab(t, otel.Options{}), testenv.Name(t, "trace")
-			g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)}
-			if err := b.(durable.Administrator).CreateTopic(t.Context(), durable.TopicSpec{Name: topic}); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := l.Append(b).Append(t.Context(), topic, event(t, "1"), event(t, "2")); err != nil {
-				t.Fatal(err)
-			}
-			h := l.Consumer(b, g).Middleware(func(*message.Message) ([]*message.Message, error) { return nil, nil })
-			process(t, l.Receive(b), g, func(m *message.Message) error { _, err := h(m); return err },
-				func() bool { return len(l.named("process "+topic)) == 2 })
-			for _, span := range l.named("process " + topic) {
-				if span.Parent().SpanID() != l.one(t, "send "+topic).SpanContext().SpanID() {
-					t.Errorf("got the parent %v, want the span that sent it", span.Parent())
-				}
-			}
-		})
-	}
-}
-
-func TestMetricsAreNamedByTheConventions(t *testing.T) {
-	l, store := newLab(t, otel.Options{}), newMemory(t)
-	if _, err := l.Append(store).Append(t.Context(), "orders", event(t, "1"), event(t, "2")); err != nil {
-		t.Fatal(err)
-	}
-	g := durable.Group{Name: "billing", Topics: durable.Topics("orders")}
-	h := l.Consumer(store, g).Middleware(func(*message.Message) ([]*message.Message, error) { return nil, nil })
-	process(t, l.Receive(store), g, func(m *message.Message) error { _, err := h(m); return err },
-		func() bool { return len(l.named("process orders")) == 2 })
-	var data metricdata.ResourceMetrics
-	if err := l.reader.Collect(t.Context(), &data); err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]uint64{}
-	for _, m := range data.ScopeMetrics[0].Metrics {
-		switch d := m.Data.(type) {
-		case metricdata.Sum[int64]:
-			for _, p := range d.DataPoints {
-				got[m.Name] += uint64(p.Value)
-			}
-		case metricdata.Histogram[float64]:
-			for _, p := range d.DataPoints {
-				got[m.Name] += p.Count
-				for _, a := range p.Attributes.ToSlice() {
-					if a.Key == "messaging.message.id" || a.Key == "dualstream.position" {
-						t.Errorf("%s has the attribute %s, of which there is no end", m.Name, a.Key)
-					}
-				}
-			}
-		}
-	}
-	for name, least := range map[string]uint64{
-		"messaging.client.sent.messages": 2, "messaging.client.consumed.messages": 2, "messaging.client.operation.duration": 2,
-		"messaging.process.duration": 2,
-	} {
-		if got[name] < least {
-			t.Errorf("%s: got %d, want at least %d", name, got[name], least)
-		}
 	}
 }
