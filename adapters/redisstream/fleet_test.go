@@ -30,13 +30,14 @@ type fleet struct {
 	history durabletest.History
 	handled sync.Map // ids whose handler returned nil
 	sent    []string
+	quit    chan struct{} // closed: handlers fail at once
 	cutOff  atomic.Int64 // handlers whose context ended
 	active  atomic.Int64 // handlers that run
 }
 
 // newFleet makes a topic of n partitions at addr.
 func newFleet(t *testing.T, addr string, n int, ttl time.Duration) *fleet {
-	f := &fleet{t: t, cfg: Config{Connection: Connection{Addr: addr}, LeaseTTL: ttl}, topic: testenv.Name(t, "t"), work: time.Millisecond, wide: 4}
+	f := &fleet{t: t, cfg: Config{Connection: Connection{Addr: addr}, LeaseTTL: ttl}, topic: testenv.Name(t, "t"), work: time.Millisecond, wide: 4, quit: make(chan struct{})}
 	if err := open(t, f.cfg).CreateTopic(t.Context(), durable.TopicSpec{Name: f.topic, Partitions: n}); err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +83,8 @@ func (f *fleet) handler(member string) message.NoPublishHandlerFunc {
 		case <-timer.C:
 			f.handled.Store(m.UUID, true)
 			return nil
+		case <-f.quit:
+			return errors.New("the test is over")
 		case <-m.Context().Done():
 			f.cutOff.Add(1)
 			return m.Context().Err()

@@ -116,7 +116,8 @@ func TestAServerThatStoodStillOrRestartsIsServedInOrder(t *testing.T) {
 func TestHandlersThatOutliveTheTimeToDrainAreCutOff(t *testing.T) {
 	f := newFleet(t, testenv.Redis(t), 2, time.Second)
 	b := open(t, f.cfg)
-	f.work, f.wide = 20*time.Second, 32
+	f.work, f.wide = time.Minute, 32
+	defer close(f.quit)
 	f.member("slow")
 	f.publish(b, 32)
 	testenv.Await(t, 30*time.Second, func() bool { return f.active.Load() == 16 }, "a handler of each key runs")
