@@ -31,8 +31,8 @@ type fleet struct {
 	handled sync.Map // ids whose handler returned nil
 	sent    []string
 	quit    chan struct{} // closed: handlers fail at once
-	cutOff  atomic.Int64 // handlers whose context ended
-	active  atomic.Int64 // handlers that run
+	cutOff  atomic.Int64  // handlers whose context ended
+	active  atomic.Int64  // handlers that run
 }
 
 // newFleet makes a topic of n partitions at addr.
