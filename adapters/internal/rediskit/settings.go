@@ -9,7 +9,7 @@ import (
 
 // Settings are the keys of a connection in a configuration file; see Config.
 type Settings struct {
-	Addr        string        `yaml:"addr"` // host:port; required unless sentinel is set
+	Addr        string        `yaml:"addr"` // host:port; required unless sentinel is set, which is asked instead
 	Username    string        `yaml:"username"`
 	Password    string        `yaml:"password"`
 	DB          int           `yaml:"db"`
@@ -43,9 +43,6 @@ func (s Settings) Check() error {
 func (s Settings) checkAddr() error {
 	if len(s.Sentinel.Addrs) == 0 {
 		return settings.Address("addr", s.Addr)
-	}
-	if s.Addr != "" {
-		return durable.Invalid("addr", s.Addr, "remove it: the sentinels are asked for the address")
 	}
 	if s.Sentinel.Master == "" {
 		return durable.Invalid("sentinel.master", "", "write what the sentinels call the server")
