@@ -55,10 +55,11 @@ func (m *competitor) pending(ctx context.Context, s *share, from string) ([]redi
 	}).Result()
 }
 
-// claimIdle takes a page of at most most entries of each share over that other members left alone for Config.ClaimIdle, and tells whether
+// claimIdle takes a page of about most entries of all shares over that other members left alone for Config.ClaimIdle, and tells whether
 // there may be more.
 func (m *competitor) claimIdle(shares []turn, most int) (full bool, err error) {
 	idle := m.b.claimIdle().Milliseconds()
+	most = (most + len(shares) - 1) / len(shares)
 	for _, s := range shares {
 		if s.claimFrom == "" {
 			s.claimFrom = "-"

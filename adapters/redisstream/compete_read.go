@@ -150,9 +150,10 @@ func (m *competitor) readOnce(nextClaim *time.Time) error {
 	return m.readNew(shares, min(room, readCount), more)
 }
 
-// readNew reads from all shares, and waits for new entries unless there is more to do.
+// readNew reads about most entries from all shares together, and waits for new ones unless there is more to do.
 func (m *competitor) readNew(shares []turn, most int, more bool) error {
 	count := min(max(int(m.asked.Load()), 1), most)
+	count = (count + len(shares) - 1) / len(shares) // the server counts for each stream
 	words := []string{"xreadgroup", "group", m.group.Name, m.group.Member, "count", strconv.Itoa(count)}
 	if !more {
 		words = append(words, "block", strconv.FormatInt(readBlock.Milliseconds(), 10))
@@ -172,52 +173,46 @@ func (m *competitor) readNew(shares []turn, most int, more bool) error {
 		return err
 	}
 	r := rediskit.NewReply(raw)
+	ds := make([]durable.Delivery, 0, count)
 	for range r.Len() {
 		if r.Len() != 2 {
 			r.Fail()
 		}
-		key := r.Text()
-		ds := m.entriesOf(&r, shares, key)
-		if r.Bad() {
-			break
-		}
-		m.push(ds)
+		ds = m.entriesOf(&r, shares, ds)
 	}
 	if r.Bad() {
 		return rediskit.ErrReply
 	}
+	m.push(ds)
 	return nil
 }
 
-// entriesOf reads the entries of one stream.
-func (m *competitor) entriesOf(r *rediskit.Reply, shares []turn, key string) []durable.Delivery {
-	n := r.Len()
-	for _, s := range shares {
-		if s.key != key {
-			continue
-		}
-		ds := make([]durable.Delivery, 0, n)
-		for range n {
-			e := m.b.rawEntry(r)
-			if r.Bad() {
-				return nil
-			}
-			if e.id != "" {
-				ds = append(ds, m.b.delivery(s.place, s.claim, e))
-			}
-		}
+// entriesOf adds the entries of one stream to ds.
+func (m *competitor) entriesOf(r *rediskit.Reply, shares []turn, ds []durable.Delivery) []durable.Delivery {
+	key, n := r.Text(), r.Len()
+	at := slices.IndexFunc(shares, func(s turn) bool { return s.key == key })
+	if at < 0 {
+		r.Fail()
 		return ds
 	}
-	r.Fail()
-	return nil
+	for range n {
+		e := m.b.rawEntry(r)
+		if r.Bad() {
+			return ds
+		}
+		if e.id != "" {
+			ds = append(ds, m.b.delivery(shares[at].place, shares[at].claim, e))
+		}
+	}
+	return ds
 }
 
-// push gives deliveries of one share to Fetch, unless the claim changed meanwhile: they are pending then and read
-// again.
+// push gives deliveries to Fetch. Those whose claim was lost meanwhile are pending, and read again.
 func (m *competitor) push(ds []durable.Delivery) {
-	if len(ds) == 0 || !m.note(ds) {
+	if len(ds) == 0 {
 		return
 	}
+	m.note(ds)
 	select {
 	case m.batches <- ds:
 	case <-m.ctx.Done():
@@ -228,21 +223,22 @@ func (m *competitor) push(ds []durable.Delivery) {
 }
 
 // note holds deliveries that were read.
-func (m *competitor) note(ds []durable.Delivery) bool {
+func (m *competitor) note(ds []durable.Delivery) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := m.byClaim[ds[0].Claim]
-	if s == nil {
-		return false
-	}
-	s.open += len(ds)
-	if m.b.cfg.NoAck {
-		return true
-	}
+	var s *share
 	for i := range ds {
-		s.held[numberOf(entryID(ds[i].Position))] = struct{}{}
+		if i == 0 || ds[i].Claim != ds[i-1].Claim {
+			s = m.byClaim[ds[i].Claim]
+		}
+		if s == nil {
+			continue
+		}
+		s.open++
+		if !m.b.cfg.NoAck {
+			s.held[numberOf(entryID(ds[i].Position))] = struct{}{}
+		}
 	}
-	return true
 }
 
 // noGroup tells the server's refusals for a group or a stream that does not exist.
