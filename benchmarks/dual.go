@@ -57,7 +57,9 @@ func dualPublish(ctx context.Context, l *lab) (store, appendFunc, error) {
 }
 
 // dualStore stores only.
-func dualStore(ctx context.Context, l *lab) (store, appendFunc, error) { return publishing(ctx, l, nil) }
+func dualStore(ctx context.Context, l *lab) (store, appendFunc, error) {
+	return publishing(ctx, l, nil)
+}
 
 func publishing(ctx context.Context, l *lab, bus realtime.Backend) (store, appendFunc, error) {
 	r, b, err := openRedis(ctx, l)

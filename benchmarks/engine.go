@@ -24,15 +24,42 @@ const (
 // batch by batch, with a handler that does nothing. engine-window: when 10,000 deliveries are finished out of order
 // before the first of them, so that the whole window is kept, compared with 100: what an event costs must not grow with
 // the window, beyond what its memory does to caches.
+//
+// subscriber-redis compares Watermill's interface on the engine with Process.
 func enginePaths() []path {
+	var entries stock
 	return []path{
 		{name: "engine-empty", goal: goal{extraNs: 1000, extraAllocs: 3}, subjects: []subject{
 			{"fetch alone", fetchAlone}, {subjectOurs, oursMemoryConsumer},
+		}},
+		{name: "subscriber-redis", goal: goal{atLeast: 0.8}, subjects: []subject{
+			entries.consuming("durable.Process", redisRate, oursRedisConsumer),
+			entries.consuming(subjectOurs, redisRate, subscribedRedis),
 		}},
 		{name: "engine-window", goal: goal{extraNs: 1000, extraAllocs: 1}, subjects: []subject{
 			{"window of 100", outOfOrder(windowSmall)}, {subjectOurs, outOfOrder(windowLarge)},
 		}},
 	}
+}
+
+// subscribedRedis consumes as oursRedisConsumer does, through a durable.Subscriber with one receiver.
+func subscribedRedis(ctx context.Context, l *lab) (source, consumer, error) {
+	r, b, err := openRedis(ctx, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, func(ctx context.Context, topic, group string, n int64) (s sample, err error) {
+		sub, err := durable.NewSubscriber(b, durable.Group{Name: group, Ordering: durable.None}, durable.ProcessOptions{})
+		if err != nil {
+			return s, err
+		}
+		defer func() { err = errors.Join(err, sub.Close()) }()
+		messages, err := sub.Subscribe(ctx, topic)
+		if err != nil {
+			return s, err
+		}
+		return drained(ctx, messages, n, func() error { return nil })
+	}, nil
 }
 
 // fetchAlone fetches and acknowledges without the engine.

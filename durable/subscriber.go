@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 
@@ -148,8 +149,8 @@ func (s *Subscriber) Close() error {
 func deliver(ending context.Context, out chan<- *message.Message, msg *message.Message) error {
 	ctx, cancel := context.WithCancel(msg.Context())
 	defer cancel()
-	given := msg.Copy()
-	given.SetContext(ctx)
+	given := message.NewMessageWithContext(ctx, msg.UUID, msg.Payload)
+	given.Metadata = maps.Clone(msg.Metadata)
 	select {
 	case out <- given:
 	case <-ending.Done():
