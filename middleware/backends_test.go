@@ -16,6 +16,7 @@ import (
 	"github.com/dualstream/dualstream/adapters/kafka"
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/adapters/redisstream"
+	"github.com/dualstream/dualstream/dual"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/middleware"
@@ -24,9 +25,11 @@ import (
 // onBackends runs f on memory, on a Redis server and on a Kafka broker.
 func onBackends(t *testing.T, f func(t *testing.T, b durable.Backend)) {
 	for name, open := range map[string]func(t *testing.T) (durable.Backend, error){
-		"memory": func(*testing.T) (durable.Backend, error) { return memory.New(memory.Config{Partitions: 2}) },
+		"memory": func(*testing.T) (durable.Backend, error) {
+			return memory.New(memory.Config{Partitions: 2, MaxMessageBytes: 1 << 20})
+		},
 		"redis": func(t *testing.T) (durable.Backend, error) {
-			return redisstream.Open(t.Context(), redisstream.Config{Connection: redisstream.Connection{Addr: testenv.Redis(t)}, Logger: silent})
+			return redisstream.Open(t.Context(), redisstream.Config{Connection: redisstream.Connection{Addr: testenv.Redis(t)}, MaxMessageBytes: 1 << 20, Logger: silent})
 		},
 		"kafka": func(t *testing.T) (durable.Backend, error) {
 			return kafka.Open(t.Context(), kafka.Config{Brokers: testenv.Kafka(t), Logger: silent})
@@ -162,4 +165,56 @@ func TestLongErrorsAndAThousandKeysAreKeptOnAnyBackend(t *testing.T) {
 			t.Errorf("%d keys, reason %.20q", len(got), reason)
 		}
 	})
+}
+
+func TestABatchWithPermanentFailuresIsStoredOnceOnAnyBackend(t *testing.T) {
+	onBackends(t, func(t *testing.T, b durable.Backend) {
+		const n = 500
+		topic := testenv.Name(t, "orders")
+		topics(t, b, topic)
+		layers, err := middleware.PublisherStack{Poison: poisoning(b), Retry: &middleware.Retry{}, Breaker: &middleware.Breaker{Logger: silent}}.Append()
+		if err != nil {
+			t.Fatal(err)
+		}
+		publisher, err := dual.New(&unchecked{b}, nil, dual.Options{
+			Topic: topic, Append: layers, Publisher: durable.PublisherOptions{MaxMessageBytes: 1 << 30, MaxInFlightBytes: 1 << 30},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		events := make([]durable.Event, n)
+		for i := range events {
+			events[i] = durable.Event{ID: fmt.Sprint(i), Type: "x", SourceType: "s", SourceID: fmt.Sprint("k", i)}
+			if i == 7 || i == 250 || i == 499 {
+				events[i].Data = make([]byte, b.Capabilities().MaxMessageBytes)
+			}
+		}
+		receipts, err := publisher.Publish(t.Context(), events...)
+		if !errors.Is(err, durable.ErrTooLarge) || len(receipts) != n {
+			t.Fatalf("%d receipts, %v, want ErrTooLarge", len(receipts), err)
+		}
+		got := ids(replayed(t, b, topic))
+		slices.Sort(got)
+		if len(got) != n-3 || len(slices.Compact(got)) != n-3 {
+			t.Errorf("%d events are stored, want %d once", len(got), n-3)
+		}
+		kept := replayed(t, b, topic+".poison")
+		if got := ids(kept); len(got) != 3 {
+			t.Fatalf("poisoned %v, want 3", got)
+		}
+		for _, r := range kept {
+			if m := r.Message.Metadata; m[middleware.MetaPoisonClass] != middleware.ReasonRejected || m[middleware.MetaPoisonCut] != "payload" {
+				t.Errorf("metadata %v", m)
+			}
+		}
+	})
+}
+
+// unchecked hides the largest message from publishers, so that the backend has to refuse it.
+type unchecked struct{ durable.Backend }
+
+func (u *unchecked) Capabilities() durable.Capabilities {
+	c := u.Backend.Capabilities()
+	c.MaxMessageBytes = 0
+	return c
 }

@@ -100,6 +100,7 @@ var refusals = [...]struct {
 // NewChain puts policies together, the first of them outermost. The error is an *durable.InvalidError: that of a
 // policy whose settings make no sense, or one that says why the order is refused.
 func NewChain(policies ...Policy) (*Chain, error) {
+	policies = flat(policies)
 	for i, p := range policies {
 		if p == nil {
 			return nil, durable.Invalid("Chain", fmt.Sprint("policy ", i), "pass a policy, not nil")
@@ -115,7 +116,20 @@ func NewChain(policies ...Policy) (*Chain, error) {
 			}
 		}
 	}
-	return &Chain{policies: append([]Policy(nil), policies...)}, nil
+	return &Chain{policies: policies}, nil
+}
+
+// flat is policies with the chains among them taken apart, so that their order counts too.
+func flat(policies []Policy) []Policy {
+	var out []Policy
+	for _, p := range policies {
+		if c, ok := p.(*Chain); ok && c != nil {
+			out = append(out, c.policies...)
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 func refused(outer, inner kind) error {

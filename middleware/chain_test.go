@@ -49,6 +49,13 @@ func TestOrdersThatLoseEventsAreRefusedWithTheReason(t *testing.T) {
 			t.Errorf("%s: got %v, want a refusal with the reason", pair, err)
 		}
 	}
+	inner, err := middleware.NewChain(all["poison"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := middleware.NewChain(all["retry"], inner); !errors.Is(err, durable.ErrInvalid) {
+		t.Errorf("poison of a chain inside of retry: got %v", err)
+	}
 	if _, err := middleware.NewChain(nil); !errors.Is(err, durable.ErrInvalid) {
 		t.Errorf("nil: got %v", err)
 	}

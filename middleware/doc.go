@@ -15,6 +15,18 @@
 // durable.RetryAfter ask for their own delay, [Busy] is not a failure. Every other error is tried again.
 // [ClassOf] tells which.
 //
+// # Order
+//
+// [Stack] puts the policies together in their default order, outermost first: metrics, tracing, [Poison], [Tiers],
+// [Retry], [Dedupe], [Breaker], [Concurrency], [RateLimit], [Timeout], [Recover], [Produce], handler. [NewChain] takes
+// any other order that loses no events, with middleware of others by [Wrap], and refuses the rest with the reason.
+//
+// On the publishing side Retry, Poison and Breaker have a method Append for dual.Options.Append, and Retry has Notify
+// for dual.Options.Notify; [PublisherStack] orders them. Configuration files of dual build both from the sections
+// retry, poison, tiers, dedupe, breaker, concurrency, rate_limit and timeout.
+//
+// What ended in a poison topic is looked at and moved back by [Redrive].
+//
 // # Waiting
 //
 // Under durable.Process a retry is an error that the engine schedules: it holds no worker. Elsewhere the policy waits

@@ -22,10 +22,10 @@ type forms struct {
 	ref reference
 }
 
-// reference stands for a payload that was too large.
+// reference stands for a payload that was too large. An event that was never stored has no position.
 type reference struct {
 	Topic    string `json:"topic"`
-	Position string `json:"position"`
+	Position string `json:"position,omitempty"`
 }
 
 // prepare makes the record of msg, which failed with f.
@@ -141,9 +141,6 @@ func (f *forms) reference() *message.Message {
 		}
 	}
 	m.Payload, _ = json.Marshal(f.ref) // two strings cannot fail
-	if f.ref.Position == "" {
-		m.Payload = nil
-	}
 	return m
 }
 
