@@ -26,6 +26,7 @@ type held struct {
 	absent   bool // the topic was not there: it may be another one now
 	topicID  sarama.Uuid
 	draining bool
+	paused   bool  // Fetch leaves it out
 	buffer   []rec // read and not handed out; from head
 	head     int
 	bytes    int                // payloads from head

@@ -53,9 +53,12 @@ func (c *consumer) end(ctx context.Context) error {
 	go func() {
 		defer c.b.wg.Done()
 		defer context.AfterFunc(ctx, c.seat.shut)()
+		err := c.handIn() // before a join that is under way is ended: in its last part only its end lets commits in
 		c.seat.interrupt()
 		c.loops.Wait()
-		err := c.handIn()
+		if err != nil {
+			err = c.handIn()
+		}
 		c.loseAll(durable.ErrClosed)
 		err = errors.Join(err, c.seat.leave())
 		c.lose(durable.ErrClosed)

@@ -8,6 +8,8 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
+var _ durable.Pauser = (*consumer)(nil)
+
 // Fetch implements durable.Consumer.
 func (c *consumer) Fetch(ctx context.Context, max int) ([]durable.Delivery, error) {
 	if max < 1 {
@@ -53,7 +55,7 @@ func (c *consumer) take(max int) (again []durable.Delivery, raw []portion, err e
 	n := len(c.held)
 	for i := range n {
 		h := c.held[(c.turn+i)%n]
-		if h.draining || max == 0 {
+		if h.draining || h.paused || max == 0 {
 			continue
 		}
 		k := min(max, len(h.back))
@@ -185,6 +187,23 @@ func (h *held) settle() {
 	if h.outHead > 1024 && h.outHead*2 > len(h.out) {
 		h.out = append(h.out[:0], h.out[h.outHead:]...)
 		h.outHead = 0
+	}
+}
+
+// Pause implements durable.Pauser.
+func (c *consumer) Pause(claim *durable.Claim) { c.setPaused(claim, true) }
+
+// Resume implements durable.Pauser.
+func (c *consumer) Resume(claim *durable.Claim) { c.setPaused(claim, false) }
+
+func (c *consumer) setPaused(claim *durable.Claim, paused bool) {
+	c.mu.Lock()
+	if h := c.byClaim[claim]; h != nil {
+		h.paused = paused
+	}
+	c.mu.Unlock()
+	if !paused {
+		poke(c.ready)
 	}
 }
 

@@ -188,6 +188,43 @@ func TestAFullPartitionHoldsUpNeitherTheOthersNorTheSession(t *testing.T) {
 	}
 }
 
+func TestAKeyThatIsStuckHoldsUpNoOtherPartition(t *testing.T) {
+	b := openOn(t, quickly(t))
+	topic := newTopic(t, b, 2)
+	stuck, moving := keyIn(0), keyIn(1)
+	ctx, stop := context.WithCancel(t.Context())
+	release, ended := make(chan struct{}), make(chan error, 1)
+	var handled atomic.Int64
+	go func() {
+		g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)}
+		ended <- durable.Process(ctx, b, g, func(m *message.Message) error {
+			if durable.Key(m) == stuck {
+				<-release
+				return nil
+			}
+			handled.Add(1)
+			return nil
+		}, durable.ProcessOptions{MaxInFlight: 64, FetchSize: 16})
+	}()
+	mustAppend(t, b, topic, events(500, func(int) string { return stuck })...)
+	mustAppend(t, b, topic, events(500, func(int) string { return moving })...)
+	testenv.Await(t, soon, func() bool { return handled.Load() == 500 }, "the other partition is handled")
+	close(release)
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// keyIn is a key that is placed in partition p of two.
+func keyIn(p int) string {
+	for i := 0; ; i++ {
+		if key := fmt.Sprint("key-", i); durable.Partition(key, 2) == p {
+			return key
+		}
+	}
+}
+
 func TestAStaticMemberComesBackToItsPartitions(t *testing.T) {
 	cfg := quickly(t)
 	cfg.SessionTimeout, cfg.StaticMembers = 20*time.Second, true

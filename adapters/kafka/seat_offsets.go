@@ -95,5 +95,8 @@ func (s *seat) save(at savedOf, done func(topic string, partition int32, v saved
 			done(topic, p, v)
 		}
 	}
+	if errors.Is(errs, sarama.ErrIllegalGeneration) && (m.joining || s.now() != m) {
+		return fmt.Errorf("%w: %w", sarama.ErrRebalanceInProgress, errs) // not the end, but a new beginning
+	}
 	return s.judge(&s.side, b, errs)
 }
