@@ -40,12 +40,10 @@ func TestNothingIsLostDoubledOrInvertedWhileLeadersDieAndFreeze(t *testing.T) {
 		}
 	}
 	await("at first")
-	for id := 1; id <= 3; id++ {
-		k.Node(id).Kill()
-		await(fmt.Sprintf("without node %d", id))
-		k.Node(id).Restart()
-		await(fmt.Sprintf("with node %d again", id))
-	}
+	k.Node(1).Kill()
+	await("without a node")
+	k.Node(1).Restart()
+	await("with the node again")
 	k.Node(2).Freeze()
 	await("with a frozen node")
 	k.Node(2).Thaw()

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -46,14 +47,7 @@ func (d *dialer) add(c net.Conn) (net.Conn, error) {
 		_ = c.Close()
 		return nil, d.isCut
 	}
-	kept := d.conns[:0]
-	for _, old := range d.conns {
-		if !isClosed(old) {
-			kept = append(kept, old)
-		}
-	}
-	clear(d.conns[len(kept):])
-	d.conns = append(kept, c)
+	d.conns = append(slices.DeleteFunc(d.conns, isClosed), c)
 	return c, nil
 }
 

@@ -7,11 +7,28 @@
 //
 // # Appending
 //
-// Appends are acknowledged by all in-sync replicas and idempotent. A call ends after Config.AppendTimeout at the
-// latest, whatever the broker does; messages that were handed to the client and not acknowledged by then are
-// durable.Unknown, and the client may still store them later. Calls with one message and calls with several go
-// through two producers, so that a lone message waits for no timer and a batch travels as few requests. A topic
-// that does not exist is durable.ErrTopicNotFound, unless the broker creates topics by itself.
+// Appends are acknowledged by all in-sync replicas and idempotent. The package has a producer of its own on sarama's
+// connections: a call goes as a whole into the queues of its partitions, and there is one request at a time for each
+// leader, which takes all that has gathered meanwhile. A lone message leaves at once; where many callers have one
+// message each, a request waits for those that come back, at most a millisecond.
+//
+// One batch at a time is under way for a partition, and it is repeated with the sequence it had until it is answered
+// or nobody waits for it. A batch that does not end as stored is followed by a new epoch of the producer, so that a
+// late copy of it is refused by the broker: it is stored neither twice nor behind its successors. A batch that the
+// broker refuses for the sake of some of its records is sent again in parts, so that one caller's message does not
+// fail another's.
+//
+// A call ends after Config.AppendTimeout at the latest, whatever the broker does. Messages whose request is not
+// answered by then are durable.Unknown, and the broker may still store them; messages that wait behind it are
+// durable.NotSent. A leader that is silent for half of that time is given up and its successor is asked for. A topic
+// that does not exist, or does not any more, is durable.ErrTopicNotFound, unless the broker creates topics by itself.
+// The number of partitions is asked again every five minutes.
+//
+// # Opening and closing
+//
+// SASL is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; TLS may show the broker a certificate. Open ends within
+// Config.OpenTimeout, and names the setting that the failure points at. Close cuts all connections when its context
+// ends, so that nothing outlives it for a broker that does not answer.
 //
 // # Consuming
 //
@@ -52,5 +69,5 @@
 // latest after its transaction.timeout.ms. A position is "partition:offset" and does not name the topic's incarnation:
 // Replay finds out that a topic was deleted and made again only where the offset is out of range; the committed
 // offsets of a deleted topic are removed by Kafka, and a running member finds out by the topic's id. When a static
-// member that leads its group restarts, new partitions are noticed with the next rebalance only. SASL is PLAIN.
+// member that leads its group restarts, new partitions are noticed with the next rebalance only.
 package kafka

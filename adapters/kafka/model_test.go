@@ -113,7 +113,7 @@ func (m *model) send(s *sender, batches []*batch) (*sarama.ProduceResponse, erro
 // wake lets some of the forgotten requests arrive.
 func (m *model) wake(p *modelPartition) {
 	for len(p.zombies) > 0 && m.rand.IntN(2) == 0 {
-		p.store(p.zombies[0])
+		_, _ = p.store(p.zombies[0])
 		p.zombies = p.zombies[1:]
 	}
 }
@@ -224,7 +224,7 @@ func TestWhatCallersAreToldIsTrueUnderEveryFault(t *testing.T) {
 			}
 			for i := range m.partitions {
 				for _, z := range m.partitions[i].zombies {
-					m.partitions[i].store(z)
+					_, _ = m.partitions[i].store(z)
 				}
 			}
 			s.check(t, m.partitions)

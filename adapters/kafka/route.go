@@ -174,16 +174,21 @@ func (w *writer) senderOf(id int32, addr string) *sender {
 	return s
 }
 
-// retire ends s, whose broker has moved. Its lanes look for their leader again; so do those in its request, which the
-// old address may still answer. The caller holds mu.
+// retire ends s, whose broker has moved. The caller holds mu.
 func (w *writer) retire(s *sender) {
 	close(s.quit)
+	w.leave(s)
+}
+
+// leave makes all lanes of s look for their leader again: those that wait now, the others when it is their turn. The
+// caller holds mu.
+func (w *writer) leave(s *sender) {
 	ready := s.ready
 	s.ready = nil
 	for _, t := range w.topics {
 		for _, l := range t.lanes {
 			if l.sender == s {
-				l.sender = nil
+				l.sender, t.stale = nil, true
 			}
 		}
 	}

@@ -33,14 +33,16 @@ func (c Config) base() *sarama.Config {
 	return s
 }
 
-// producer is the configuration of the connections that records are sent on.
+// producer is the configuration of the connections that records are sent on. A leader that is silent for half of the
+// append timeout is given up, so that there is time left to try its successor.
 func (c Config) producer() *sarama.Config {
 	s := c.base()
 	s.Net.MaxOpenRequests = 1 // sarama's condition for idempotence
 	s.Producer.Idempotent = true
 	s.Producer.RequiredAcks = sarama.WaitForAll
 	s.Producer.Return.Successes, s.Producer.Return.Errors = true, true
-	s.Producer.Timeout = c.AppendTimeout
+	s.Producer.Timeout = c.AppendTimeout / 3
+	s.Net.ReadTimeout = c.AppendTimeout / 2
 	s.Producer.MaxMessageBytes = c.MaxMessageBytes
 	c.hook(s)
 	return s

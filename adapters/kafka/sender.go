@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -90,19 +91,27 @@ type uncertainError struct{ error }
 
 func (e *uncertainError) Unwrap() error { return e.error }
 
-// connect returns once there is a connection that has been authenticated.
+// connect returns once there is a connection that has been authenticated. A broker that is silent at that is given up
+// sooner than one that may be waiting for its replicas.
 func (s *sender) connect() error {
 	if s.broker != nil {
 		return nil
 	}
+	conf, start := *s.w.conf, time.Now()
+	conf.Net.ReadTimeout = min(conf.Net.ReadTimeout, finderTimeout)
 	b := sarama.NewBroker(s.addr)
-	if err := b.Open(s.w.conf); err != nil {
+	if err := b.Open(&conf); err != nil {
 		return err
 	}
 	if ok, err := b.Connected(); !ok {
 		return errors.Join(sarama.ErrNotConnected, err)
 	}
 	s.broker = b
+	if time.Since(start) >= conf.Net.ReadTimeout { // sarama goes on without the answer to its first question
+		s.disconnect()
+		return sarama.ErrNotConnected
+	}
+	conf.Net.ReadTimeout = s.w.conf.Net.ReadTimeout // of requests from now on
 	return nil
 }
 
@@ -177,9 +186,12 @@ func produceVersion(v sarama.KafkaVersion) int16 {
 func (w *writer) settle(s *sender, batches []*batch, res *sarama.ProduceResponse, err error) int {
 	w.mu.Lock()
 	var done []*call
+	if err != nil {
+		w.leave(s)
+	}
 	for _, b := range batches {
 		l := b.lane
-		v, reason, offset := verdictOf(b, res, err)
+		v, offset, reason := verdictOf(b, res, err)
 		switch v {
 		case stored:
 			done = l.stored(offset, done)
@@ -187,6 +199,12 @@ func (w *writer) settle(s *sender, batches []*batch, res *sarama.ProduceResponse
 			l.attempts++
 			l.topic.stale = true
 			l.sender = nil
+			if !b.uncertain {
+				l.giveBack()
+			}
+			if !b.uncertain && res != nil {
+				l.bump()
+			}
 		case renumber:
 			b.renumbered++
 			l.bump()

@@ -23,23 +23,23 @@ const renumberings = 3
 
 // verdictOf judges the answer to b, or its absence for the reason err. An answer that says the batch may be stored
 // all the same is remembered in b.
-func verdictOf(b *batch, res *sarama.ProduceResponse, err error) (v verdict, reason error, offset int64) {
+func verdictOf(b *batch, res *sarama.ProduceResponse, err error) (v verdict, offset int64, reason error) {
 	if err != nil {
 		v, reason = judgeFailure(b, err)
-		return v, reason, -1
+		return v, -1, reason
 	}
 	block := res.GetBlock(b.lane.topic.name, b.lane.partition)
 	if block == nil {
 		b.uncertain = true
-		return again, sarama.ErrIncompleteResponse, -1
+		return again, -1, sarama.ErrIncompleteResponse
 	}
 	switch block.Err {
 	case sarama.ErrNoError:
-		return stored, nil, block.Offset
+		return stored, block.Offset, nil
 	case sarama.ErrDuplicateSequenceNumber: // the broker does not tell the offset
-		return stored, nil, -1
+		return stored, -1, nil
 	}
-	return judge(b, block.Err), block.Err, -1
+	return judge(b, block.Err), -1, block.Err
 }
 
 func judgeFailure(b *batch, err error) (verdict, error) {
