@@ -60,7 +60,6 @@ type ordered struct {
 	stale   bool               // topics or tenures changed since the others were told
 	missing bool               // a group was not there: renew at once
 	err     error              // why the membership ended before Close
-	late    int64              // acks under lost claims
 	faulty  int                // readers that fail
 }
 

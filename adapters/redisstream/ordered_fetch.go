@@ -105,7 +105,7 @@ func (c *ordered) Ack(_ context.Context, ds ...durable.Delivery) error {
 			o = c.byClaim[claim]
 		}
 		if o == nil {
-			c.late++
+			c.b.stats.late.Add(1)
 			continue
 		}
 		s := o.window.find(parseNo(entryID(ds[i].Position)))

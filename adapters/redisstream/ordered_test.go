@@ -151,6 +151,12 @@ func TestAHandOverTellsWhatIsDoneAndCountsStarts(t *testing.T) {
 	if err := first.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if err := first.Ack(t.Context(), ds[0], ds[2]); err != nil {
+		t.Errorf("acks after the end: got %v, want them ignored", err)
+	}
+	if n := b.Stats().LateAcks; n != 2 {
+		t.Errorf("got %d late acks counted, want 2", n)
+	}
 	want := []string{"0:2", "2:2", "3:2", "5:2", "6:1", "7:1", "8:1", "9:1"}
 	var got []string
 	second := join(t, b, g)
