@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dualstream/dualstream/adapters/internal/settings"
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -78,6 +79,18 @@ func TestValidateNamesTheSetting(t *testing.T) {
 	}
 	if err := ok(func(*Config) {}).Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestACertificateAndItsKeyComeTogether(t *testing.T) {
+	for field, s := range map[string]settings.TLS{
+		"tls.key_file":  {Enabled: true, CertFile: "c.pem"},
+		"tls.cert_file": {Enabled: true, KeyFile: "k.pem"},
+	} {
+		var invalid *durable.InvalidError
+		if err := (Settings{Brokers: []string{"host:1"}, TLS: s}).Check(); !errors.As(err, &invalid) || invalid.Field != field {
+			t.Errorf("%s: got %v", field, err)
+		}
 	}
 }
 
