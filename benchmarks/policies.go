@@ -15,9 +15,8 @@ import (
 	"github.com/dualstream/dualstream/middleware/prometheus"
 )
 
-// dedupeConcurrency is how many handlers wait for the dedupe store side by side: their calls share pipelines of about
-// a hundred.
-const dedupeConcurrency = 256
+// dedupeBatch is how many events are reserved and remembered with one call of the store.
+const dedupeBatch = 100
 
 // observedPaths measure what a policy adds to durable.Process with a handler that does nothing. policy-metrics: the
 // metrics alone, on the embedded backend. policy-dedupe-redis: every event is new, reserved and remembered in a Redis
@@ -69,7 +68,7 @@ func withDedupe(ctx context.Context, l *lab) (source, consumer, error) {
 			return string(at.Position)
 		}}
 		g := durable.Group{Name: group, Topics: durable.Topics(topic), Ordering: durable.None}
-		s, err := policed(ctx, b, g, n, d, durable.ProcessOptions{Concurrency: dedupeConcurrency})
+		s, err := batched(ctx, b, g, n, d)
 		if stats := d.Stats(); err == nil && stats.Handled != uint64(n) {
 			err = fmt.Errorf("%d of %d events were remembered: %+v", stats.Handled, n, stats)
 		}
@@ -91,6 +90,29 @@ func policed(ctx context.Context, b durable.Backend, g durable.Group, n int64, p
 			return err
 		}, o)
 	}()
+	select {
+	case <-pass.full:
+	case err := <-ended:
+		return sample{}, fmt.Errorf("processing ended after %d of %d events: %w", pass.got.Load(), n, errors.Join(err, ctx.Err()))
+	}
+	s := pass.sample()
+	stop()
+	return s, <-ended
+}
+
+// batched is processed in batches with d.
+func batched(ctx context.Context, b durable.Backend, g durable.Group, n int64, d *middleware.Dedupe) (sample, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	pass := newPassing(n)
+	h := d.Batch(func(_ context.Context, ds []durable.Delivery) []error {
+		for range ds {
+			pass.seen()
+		}
+		return nil
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- durable.ProcessBatch(ctx, b, g, h, durable.BatchOptions{Size: dedupeBatch}) }()
 	select {
 	case <-pass.full:
 	case err := <-ended:

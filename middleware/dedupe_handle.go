@@ -64,7 +64,7 @@ func (s *dedupe) handle(msg *message.Message, h message.HandlerFunc) ([]*message
 func (s *dedupe) reserve(ctx context.Context, a *attempt, under bool) (DedupeState, error) {
 	end := time.Time{}
 	for {
-		if err := s.ask(ctx, a); err != nil {
+		if err := s.ask(ctx, a.reservation[:]); err != nil {
 			return 0, err
 		}
 		state := a.reservation[0].State
@@ -86,14 +86,14 @@ func (s *dedupe) reserve(ctx context.Context, a *attempt, under bool) (DedupeSta
 }
 
 // ask is one call of the store. One that failed a moment ago is not asked; then one caller finds out for all.
-func (s *dedupe) ask(ctx context.Context, a *attempt) error {
+func (s *dedupe) ask(ctx context.Context, rs []Reservation) error {
 	if until := s.down.Load(); until != 0 {
 		now := s.attempts.now()
 		if now < until || !s.down.CompareAndSwap(until, now+int64(dedupeStorePause)) {
 			return errStoreDown
 		}
 	}
-	err := s.store.Reserve(ctx, a.reservation[:])
+	err := s.store.Reserve(ctx, rs)
 	s.observe(ctx, err)
 	return err
 }
