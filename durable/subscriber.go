@@ -150,7 +150,9 @@ func deliver(ending context.Context, out chan<- *message.Message, msg *message.M
 	ctx, cancel := context.WithCancel(msg.Context())
 	defer cancel()
 	given := message.NewMessageWithContext(ctx, msg.UUID, msg.Payload)
-	given.Metadata = maps.Clone(msg.Metadata)
+	if msg.Metadata != nil {
+		given.Metadata = maps.Clone(msg.Metadata)
+	}
 	select {
 	case out <- given:
 	case <-ending.Done():

@@ -48,7 +48,9 @@ func wantMessage(t *testing.T, messages <-chan *message.Message, uuid string) *m
 func TestASubscriberAcknowledgesWhatItsReceiverDoes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(AckEach)
-		f.feed <- deliveries(NewClaim(context.Background(), "t", 0, 1), 0, "a", "a", "b", "", "")
+		ds := deliveries(NewClaim(context.Background(), "t", 0, 1), 0, "a", "a", "b", "", "")
+		ds[0].Message.Metadata = nil
+		f.feed <- ds
 		s := subscriber(t, f, ProcessOptions{Backoff: func(int, error) time.Duration { return time.Second }})
 		messages, err := s.Subscribe(context.WithValue(t.Context(), testKey{}, "value"), "t")
 		wantNil(t, "Subscribe", err)
@@ -63,6 +65,7 @@ func TestASubscriberAcknowledgesWhatItsReceiverDoes(t *testing.T) {
 		if !ok || d.Key != "a" || d.Group != "g" || got["0"].Context().Value(testKey{}) != "value" {
 			t.Error("the context lacks the delivery or the values of Subscribe's")
 		}
+		got["0"].Metadata.Set("by", "the receiver")
 		got["0"].Nack()
 		got["2"].Ack()
 		got["3"].Ack()
@@ -74,7 +77,11 @@ func TestASubscriberAcknowledgesWhatItsReceiverDoes(t *testing.T) {
 			t.Error("the context of an answered message has not ended")
 		}
 		time.Sleep(time.Second)
-		wantMessage(t, messages, "0").Ack()
+		again := wantMessage(t, messages, "0")
+		if len(again.Metadata) != 0 {
+			t.Errorf("got %v, want nothing of what the receiver of the first attempt has set", again.Metadata)
+		}
+		again.Ack()
 		wantMessage(t, messages, "1").Ack()
 		time.Sleep(time.Second)
 		wantNil(t, "Close", errors.Join(s.Close(), s.Close()))
