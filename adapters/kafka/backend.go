@@ -149,8 +149,9 @@ func (b *Backend) enter(wg *sync.WaitGroup) error {
 	return nil
 }
 
-// Close implements durable.Backend. It waits for loops over Replay, so in the body of one it returns at the end of ctx.
-// Then it cuts all connections, so that nothing outlives it for a broker that does not answer.
+// Close implements durable.Backend. Loops over Replay end with durable.ErrClosed; it does not wait for their bodies, and
+// may be called in one. The context of the first call bounds the work, that of every call its own wait. At its end all
+// connections are cut, so that nothing outlives it for a broker that does not answer.
 func (b *Backend) Close(ctx context.Context) error {
 	b.closing.Do(func() {
 		b.mu.Lock()
