@@ -12,7 +12,10 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-const closeTimeout = 30 * time.Second // the bound of Publisher.Close
+const (
+	closeTimeout   = 30 * time.Second // the bound of Publisher.Close
+	publishTimeout = time.Minute      // the bound of Publisher.Publish once there is room
+)
 
 // Publisher appends to a Backend: it validates, and bounds what is in flight in events and bytes. It starts no
 // goroutines. All methods are safe for concurrent use; callers that wait for room are served in their order.
@@ -107,16 +110,20 @@ func (p *Publisher) invalid(n int, err error) ([]Position, error) {
 	return make([]Position, n), err
 }
 
-// Publish makes the Publisher one of Watermill's. The context of the first message bounds the call, because a batch
-// is appended as a whole; those of the others are not looked at. Errors are those of Append.
+// Publish makes the Publisher one of Watermill's. Errors are those of Append, which takes the values of the first
+// message's context, because a batch is appended as a whole. That the context ends does not end the call: Watermill's
+// own publishers do not look at it, and its Timeout leaves one that has ended in every message it hands back, to a
+// PoisonQueue among others. The call is bounded by Wait and a minute; use Append for a bound of your own.
 func (p *Publisher) Publish(topic string, msgs ...*message.Message) error {
 	if len(msgs) == 0 {
 		return nil
 	}
 	ctx := context.Background()
 	if msgs[0] != nil {
-		ctx = msgs[0].Context()
+		ctx = context.WithoutCancel(msgs[0].Context())
 	}
+	ctx, cancel := context.WithTimeout(ctx, max(p.wait, 0)+publishTimeout)
+	defer cancel()
 	_, err := p.Append(ctx, topic, msgs...)
 	return err
 }
