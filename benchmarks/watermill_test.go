@@ -26,8 +26,7 @@ func TestWatermillsPoisonKeysAreOurs(t *testing.T) {
 	}
 }
 
-// Process runs a handler in Watermill's PoisonQueue, Retry and Recoverer; what they poison is redriven by ours.
-// (Watermill's Timeout leaves a context that has ended in the message, with which its PoisonQueue cannot publish.)
+// Process runs a handler in Watermill's PoisonQueue, Retry, Timeout and Recoverer; what they poison is redriven by ours.
 func TestProcessTakesWatermillsMiddleware(t *testing.T) {
 	b, err := memory.New(memory.Config{Partitions: 1})
 	if err != nil {
@@ -53,7 +52,7 @@ func TestProcessTakesWatermillsMiddleware(t *testing.T) {
 	}
 	chain, err := middleware.NewChain(middleware.Wrap(poison),
 		middleware.Wrap(peers.Retry{MaxRetries: 2, InitialInterval: time.Millisecond, ResetContextOnRetry: true}.Middleware),
-		middleware.Wrap(peers.Recoverer))
+		middleware.Wrap(peers.Timeout(time.Minute)), middleware.Wrap(peers.Recoverer))
 	if err != nil {
 		t.Fatal(err)
 	}
