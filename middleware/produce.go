@@ -17,7 +17,7 @@ import (
 //
 // What the broker refuses for its size or its metadata is a permanent failure.
 type Produce struct {
-	// Publisher publishes, such as a durable.Publisher; required.
+	// Publisher publishes; required. A *durable.Publisher is bounded by the context of the event.
 	Publisher message.Publisher
 	// Topic is where to; required unless TopicOf is there.
 	Topic string
@@ -61,7 +61,7 @@ func (p Produce) publish(ctx context.Context, out []*message.Message) error {
 		for _, m := range out[:n] {
 			m.SetContext(ctx)
 		}
-		if err := p.Publisher.Publish(topic, out[:n]...); err != nil {
+		if err := p.send(ctx, topic, out[:n]); err != nil {
 			err = fmt.Errorf("middleware: publish %d produced messages to %q: %w", n, topic, err)
 			if errors.Is(err, durable.ErrTooLarge) || errors.Is(err, durable.ErrInvalid) {
 				return Permanent(err)
@@ -71,6 +71,15 @@ func (p Produce) publish(ctx context.Context, out []*message.Message) error {
 		out = out[n:]
 	}
 	return nil
+}
+
+// send publishes msgs to topic until ctx is done, where the publisher knows contexts.
+func (p Produce) send(ctx context.Context, topic string, msgs []*message.Message) error {
+	if d, ok := p.Publisher.(*durable.Publisher); ok {
+		_, err := d.Append(ctx, topic, msgs...)
+		return err
+	}
+	return p.Publisher.Publish(topic, msgs...)
 }
 
 func (p Produce) topicOf(m *message.Message) string {
