@@ -95,6 +95,17 @@ func (r *run) attempt(t *task) error {
 	return err
 }
 
+// tellPanic logs p, of the handler of ts, with its stack: once for each delivery, and not at every attempt.
+func (r *run) tellPanic(ts []*task, p *PanicError) {
+	for _, t := range ts {
+		if t.ctx.attempt == t.first.attempt {
+			r.logger.Error("durable: handler panicked", "topic", t.d.Topic, "position", string(t.d.Position),
+				"deliveries", len(ts), "panic", p.Error(), "stack", string(p.Stack))
+			return
+		}
+	}
+}
+
 // observe calls OnAttempt, whose panic is logged.
 func (r *run) observe(t *task, took time.Duration, err error) {
 	defer func() {
@@ -124,8 +135,7 @@ func (r *run) invoke(t *task) (err error) {
 		}
 		if v != nil {
 			p := &PanicError{Value: v, Stack: debug.Stack()}
-			r.logger.Error("durable: handler panicked", "topic", t.d.Topic, "position", string(t.d.Position),
-				"panic", p.Error(), "stack", string(p.Stack))
+			r.tellPanic([]*task{t}, p)
 			err = p
 		}
 	}()

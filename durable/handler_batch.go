@@ -13,13 +13,26 @@ func (r *run) attemptBatch(ts []*task) []verdict {
 	start := time.Now()
 	errs := r.invokeBatch(ts)
 	took := time.Since(start)
-	vs := make([]verdict, len(ts))
-	for i, err := range errs {
-		if r.o.OnAttempt != nil {
+	if r.o.OnAttempt != nil {
+		for i, err := range errs {
 			r.observe(ts[i], took, err)
 		}
-		if err != nil {
-			vs[i] = r.judge(ts[i], err)
+	}
+	return r.judgeBatch(ts, errs)
+}
+
+// judgeBatch is judge for each of ts; of those that ask for the same the first alone is logged.
+func (r *run) judgeBatch(ts []*task, errs []error) []verdict {
+	vs := make([]verdict, len(ts))
+	var told [VerbStop + 1]bool
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		vs[i] = r.verdict(ts[i], err)
+		if verb := vs[i].verb; !told[verb] {
+			told[verb] = true
+			r.tell(ts[i], vs[i])
 		}
 	}
 	return vs
@@ -75,8 +88,7 @@ func (r *run) guardBatch(ts []*task, handle func() []error) (errs []error) {
 		}
 		if v != nil {
 			p := &PanicError{Value: v, Stack: debug.Stack()}
-			r.logger.Error("durable: handler of a batch panicked", "topic", ts[0].d.Topic,
-				"position", string(ts[0].d.Position), "panic", p.Error(), "stack", string(p.Stack))
+			r.tellPanic(ts, p)
 			errs = []error{p}
 		}
 	}()
@@ -87,10 +99,11 @@ func (r *run) guardBatch(ts []*task, handle func() []error) (errs []error) {
 
 // exitedBatch settles ts, whose handler ends the worker, and makes room for another worker.
 func (r *run) exitedBatch(ts []*task) {
-	vs := make([]verdict, len(ts))
-	for i, t := range ts {
-		vs[i] = r.judge(t, errExited)
+	errs := make([]error, len(ts))
+	for i := range errs {
+		errs[i] = errExited
 	}
+	vs := r.judgeBatch(ts, errs)
 	r.mu.Lock()
 	r.started--
 	back := r.finishBatch(ts, vs)

@@ -117,3 +117,26 @@ func TestEveryAttemptIsObserved(t *testing.T) {
 		wantList(t, "acked", f.ackedPositions(), []string{"0"})
 	})
 }
+
+func TestAPrefixWhoseClaimIsLostBeforeItsAcknowledgementIsLost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var m Monitor
+		f := newFake(AckThrough)
+		lost, kept := NewClaim(context.Background(), "t", 0, 1), NewClaim(context.Background(), "t", 1, 1)
+		f.feed <- append(deliveries(lost, 0, "a", "b", "c"), deliveries(kept, 10, "d", "slow")...)
+		p := start(f, slowFirst, ProcessOptions{Monitor: &m, AckInterval: time.Minute})
+		time.Sleep(time.Second)
+		lost.Lose(nil)
+		time.Sleep(time.Second)
+		s := m.Stats().Total()
+		wantSum(t, s)
+		if s.Acked != 1 || s.Lost != 3 || s.InFlight != 1 {
+			t.Errorf("got %+v, want 1 acked, 3 lost and 1 in flight", s)
+		}
+		wantList(t, "acked", f.ackedPositions(), []string{"10"})
+		p.stop()
+		time.Sleep(2 * DefaultDrainTimeout)
+		wantNil(t, "Process", p.end())
+		wantSum(t, m.Stats().Total())
+	})
+}

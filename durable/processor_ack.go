@@ -19,16 +19,16 @@ type topicAcks struct {
 	events, bytes int
 }
 
-// count adds t to the part of its topic.
-func (b *ackBatch) count(t *task) {
+// count adds events of bytes to the part of topic.
+func (b *ackBatch) count(topic *TopicStats, events, bytes int) {
 	for i := range b.topics {
-		if b.topics[i].topic == t.claim.topic {
-			b.topics[i].events++
-			b.topics[i].bytes += t.size
+		if b.topics[i].topic == topic {
+			b.topics[i].events += events
+			b.topics[i].bytes += bytes
 			return
 		}
 	}
-	b.topics = append(b.topics, topicAcks{topic: t.claim.topic, events: 1, bytes: t.size})
+	b.topics = append(b.topics, topicAcks{topic: topic, events: events, bytes: bytes})
 }
 
 // ackLoop acknowledges by count, by time, when the engine has nothing else to do, and when told to.
@@ -79,17 +79,31 @@ func (r *run) takeAcks(now bool) (b ackBatch, wait bool) {
 		return ackBatch{}, true
 	}
 	r.flush = false
-	for _, c := range r.dirty {
-		if !c.lost {
-			r.acks.ds = append(r.acks.ds, *c.through)
-		}
-		c.through = nil
-	}
-	clear(r.dirty)
-	r.dirty = r.dirty[:0]
+	r.takePrefixes()
 	b, r.acks = r.acks, r.spareAcks
 	r.spareAcks = ackBatch{}
 	return b, false
+}
+
+// takePrefixes adds the completed prefixes to the acknowledgements. Those of claims that are lost are lost with them:
+// their acknowledgement would be ignored. The caller holds mu.
+func (r *run) takePrefixes() {
+	for _, c := range r.dirty {
+		if c.claim.Lost() {
+			r.acks.events -= c.prefix
+			r.acks.bytes -= c.prefixBytes
+			c.topic.left(&c.topic.Lost, c.prefix, c.prefixBytes)
+			r.held -= c.prefix
+			r.heldBytes -= c.prefixBytes
+			r.roomChanged()
+		} else {
+			r.acks.ds = append(r.acks.ds, *c.through)
+			r.acks.count(c.topic, c.prefix, c.prefixBytes)
+		}
+		c.through, c.prefix, c.prefixBytes = nil, 0, 0
+	}
+	clear(r.dirty)
+	r.dirty = r.dirty[:0]
 }
 
 // acknowledge hands b to the consumer, again and again while the error is transient. An error

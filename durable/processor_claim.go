@@ -38,7 +38,9 @@ func (r *run) watch(c *claimed) {
 		r.lose(c)
 	case <-c.empty:
 	case <-r.ended:
+		return
 	}
+	r.balancePauses()
 }
 
 // drain starts nothing more under c, gives back what was not started and has the finished acknowledged at once.
@@ -56,7 +58,6 @@ func (r *run) drain(c *claimed) {
 func (r *run) lose(c *claimed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c.lost = true
 	for t := c.head; t != nil; {
 		after := t.after
 		if t.state != taskRunning {

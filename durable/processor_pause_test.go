@@ -104,3 +104,27 @@ func TestAPartitionThatDoesNotMoveLeavesTheOthersGoing(t *testing.T) {
 		})
 	}
 }
+
+func TestAPartitionThatIsAloneAgainIsNotPaused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newPausing(AckThrough, 2)
+		free := make(chan struct{})
+		p := start(b, func(msg *message.Message) error {
+			if d, _ := DeliveryOf(msg.Context()); d.Claim == b.claims[0] {
+				<-free
+			}
+			return nil
+		}, ProcessOptions{MaxInFlight: 64, FetchSize: 16})
+		time.Sleep(time.Hour)
+		if !b.isPaused(b.claims[0]) {
+			t.Error("want the partition that does not move paused beside another one")
+		}
+		b.claims[1].Drain()
+		time.Sleep(time.Hour)
+		if b.isPaused(b.claims[0]) {
+			t.Error("the partition is still paused after the other one was given up")
+		}
+		close(free)
+		wantNil(t, "Process", p.end())
+	})
+}

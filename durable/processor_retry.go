@@ -37,13 +37,25 @@ type verdict struct {
 	delay time.Duration // before the next attempt
 }
 
-// judge reads what err asks for. The first failure while nothing waits for a retry is logged, and so is the first
-// delivery that is parked while none is. The caller does not hold mu.
+// judge is verdict and tell.
 func (r *run) judge(t *task, err error) verdict {
+	v := r.verdict(t, err)
+	r.tell(t, v)
+	return v
+}
+
+// verdict reads what err asks for.
+func (r *run) verdict(t *task, err error) verdict {
 	v := verdict{err: err, verb: VerbOf(err)}
 	if v.verb == VerbRetry || v.verb == VerbRelease {
 		v.delay = r.delay(t.ctx.attempt, err)
 	}
+	return v
+}
+
+// tell logs the first failure while nothing waits for a retry, and the first delivery that is parked while none is. The
+// caller does not hold mu.
+func (r *run) tell(t *task, v verdict) {
 	r.mu.Lock()
 	held := !t.claim.draining
 	waiting, parked := r.waiting, r.parked
@@ -52,12 +64,11 @@ func (r *run) judge(t *task, err error) verdict {
 	case !held:
 	case v.verb == VerbRetry && waiting == 0:
 		r.logger.Warn("durable: handler failed, trying again", "topic", t.d.Topic, "position", string(t.d.Position),
-			"attempt", t.ctx.attempt, "delay", v.delay, "error", err)
+			"attempt", t.ctx.attempt, "delay", v.delay, "error", v.err)
 	case v.verb == VerbPark && parked == 0:
 		r.logger.Warn("durable: a key is parked until the claim ends", "topic", t.d.Topic,
-			"partition", t.d.Claim.Partition(), "position", string(t.d.Position), "error", err)
+			"partition", t.d.Claim.Partition(), "position", string(t.d.Position), "error", v.err)
 	}
-	return v
 }
 
 // delay is how long a delivery waits after an attempt failed with err. A panic of Backoff is logged, and

@@ -125,6 +125,9 @@ func (s *Subscriber) SubscribeInitialize(topic string) error {
 	if err := CheckGroup(g); err != nil {
 		return err
 	}
+	if g.Member != "" { // another one than those of Subscribe, which may run
+		g.Member += "-initialize"
+	}
 	c, err := s.backend.Consume(s.life, g)
 	if err != nil {
 		return fmt.Errorf("durable: initialize %q: %w", topic, err)

@@ -40,15 +40,16 @@ type claimed struct {
 	lanes    map[string]*lane
 	topic    *TopicStats
 	draining bool
-	lost     bool
 	ended    bool
 	empty    chan struct{} // closed when the claim is draining and its window is empty
 
 	head, tail *task
 	held       int // in the window
 	heldBytes  int
-	paused     bool      // see balancePauses
-	through    *Delivery // AckThrough: last of the completed prefix that is not acknowledged yet
+	paused     bool // see balancePauses
+
+	through             *Delivery // AckThrough: last of the completed prefix that is not acknowledged yet,
+	prefix, prefixBytes int       // and what it has
 }
 
 func (c *claimed) push(t *task) {
@@ -86,6 +87,7 @@ func (r *run) settle(t *task) {
 	if !r.throughMode {
 		c.unlink(t)
 		r.acks.ds = append(r.acks.ds, *t.d)
+		r.acks.count(c.topic, 1, t.size)
 		r.countAck(t)
 		return
 	}
@@ -95,6 +97,8 @@ func (r *run) settle(t *task) {
 			r.dirty = append(r.dirty, c)
 		}
 		c.through = h.d
+		c.prefix++
+		c.prefixBytes += h.size
 		r.countAck(h)
 	}
 }
@@ -102,7 +106,6 @@ func (r *run) settle(t *task) {
 func (r *run) countAck(t *task) {
 	r.acks.events++
 	r.acks.bytes += t.size
-	r.acks.count(t)
 	if r.acks.events == 1 || r.acks.events == r.o.AckBatch {
 		poke(r.ackKick)
 	}
