@@ -42,25 +42,33 @@ func (m *competitor) ended() error {
 	return nil
 }
 
-// next is at most most deliveries whose claims are held: released ones first.
+// next is at most most deliveries whose claims are held: released ones first. It is empty only where nothing waits.
 func (m *competitor) next(most int) []durable.Delivery {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	from := &m.rest
-	if len(m.back) > 0 {
-		from = &m.back
+	if ds := m.cut(&m.back, most); len(ds) > 0 {
+		return ds
 	}
-	n := min(max(most, 1), len(*from))
-	ds := (*from)[:n:n]
-	*from = (*from)[n:]
-	if len(*from) == 0 {
-		*from = nil
-	}
+	return m.cut(&m.rest, most)
+}
+
+// cut takes at most most deliveries off from. Those whose claims were lost are dropped. The caller holds mu.
+func (m *competitor) cut(from *[]durable.Delivery, most int) []durable.Delivery {
 	lost := func(d durable.Delivery) bool { return m.byClaim[d.Claim] == nil }
-	if slices.ContainsFunc(ds, lost) {
-		ds = slices.DeleteFunc(ds, lost)
+	for len(*from) > 0 {
+		n := min(max(most, 1), len(*from))
+		ds := (*from)[:n:n]
+		if *from = (*from)[n:]; len(*from) == 0 {
+			*from = nil
+		}
+		if slices.ContainsFunc(ds, lost) {
+			ds = slices.DeleteFunc(ds, lost)
+		}
+		if len(ds) > 0 {
+			return ds
+		}
 	}
-	return ds
+	return nil
 }
 
 // Release implements durable.Consumer.

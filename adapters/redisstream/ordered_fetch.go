@@ -44,12 +44,12 @@ func (c *ordered) ended() error {
 	return c.err
 }
 
-// give is at most most deliveries whose claims are held: released ones first.
+// give is at most most deliveries whose claims are held: released ones first. It is empty only where nothing waits.
 func (c *ordered) give(most int) []durable.Delivery {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.back) > 0 {
-		return c.giveBack(most)
+	if ds := c.giveBack(most); len(ds) > 0 {
+		return ds
 	}
 	o := c.rest.own
 	if o == nil || o.own != o || o.drainBy > 0 {
@@ -66,7 +66,7 @@ func (c *ordered) give(most int) []durable.Delivery {
 	return ds
 }
 
-// giveBack is at most most of what was released. The caller holds mu.
+// giveBack is at most most of what was released. What is lost or drained of that is dropped. The caller holds mu.
 func (c *ordered) giveBack(most int) []durable.Delivery {
 	var ds []durable.Delivery
 	i := 0

@@ -200,15 +200,17 @@ func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 func ReadReply(in *bufio.Reader, raw []byte) ([]byte, error) { return readReply(in, raw, 0) }
 
 func readReply(in *bufio.Reader, raw []byte, depth int) ([]byte, error) {
-	line, err := in.ReadSlice('\n')
-	raw = append(raw, line...)
+	from := len(raw)
+	piece, err := in.ReadSlice('\n')
+	raw = append(raw, piece...)
 	for errors.Is(err, bufio.ErrBufferFull) {
-		line, err = in.ReadSlice('\n')
-		raw = append(raw, line...)
+		piece, err = in.ReadSlice('\n')
+		raw = append(raw, piece...)
 	}
 	if err != nil {
 		return raw, err
 	}
+	line := raw[from:]
 	if len(line) < 3 {
 		return raw, ErrReply
 	}
