@@ -13,7 +13,11 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-const wrongType = "WRONGTYPE" // how the server begins its refusal of a key that holds something else
+// How the server begins its refusals of a key that holds something else, and of a script that it does not have.
+const (
+	wrongType = "WRONGTYPE"
+	noScript  = "NOSCRIPT"
+)
 
 // Append implements durable.Backend.
 func (b *Backend) Append(ctx context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
@@ -166,7 +170,7 @@ func classify(refused error) (durable.Status, error) {
 }
 
 func transient(text string) bool {
-	for _, word := range []string{"OOM", "READONLY", "LOADING", "NOAUTH", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "BUSY", "TRYAGAIN", "NOPERM", "ERR max number of clients"} {
+	for _, word := range []string{"OOM", "READONLY", "LOADING", "NOAUTH", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "BUSY", "TRYAGAIN", "NOPERM", noScript, "ERR max number of clients"} {
 		if strings.HasPrefix(text, word) {
 			return true
 		}

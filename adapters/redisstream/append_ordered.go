@@ -15,7 +15,9 @@ import (
 
 // appendScript appends entries to a stream and stops at the first refusal: KEYS stream; ARGV "layout" and the three
 // values of each entry, or "fields" and for each entry the number of its words and the words. The reply is one
-// text, because that is cheaper: the ids with blanks between, and behind them "!" with the refusal. appendExistingScript refuses with "!" alone where there is no stream.
+// text, because that is cheaper: the ids with blanks between, and behind them "!" with the refusal. A refusal of the
+// first entry is an error reply, so that the writer knows a server that became a replica. appendExistingScript refuses
+// with "!" alone where there is no stream.
 var (
 	appendScript         = redis.NewScript(appendSource("'*'"))
 	appendExistingScript = redis.NewScript(appendSource("'NOMKSTREAM', '*'"))
@@ -24,14 +26,16 @@ var (
 func appendSource(option string) string {
 	return strings.ReplaceAll(`
 local call, key, args, out, n = redis.pcall, KEYS[1], ARGV, {}, 0
+local function refused(r)
+  if n == 1 and r then return r end
+  out[n] = '!' .. (r and r.err or '')
+  return table.concat(out, ' ')
+end
 if args[1] == 'layout' then
   for i = 2, #args, 3 do
     local r = call('XADD', key, OPTION, '`+fieldUUID+`', args[i], '`+fieldMetadata+`', args[i + 1], '`+fieldPayload+`', args[i + 2])
     n = n + 1
-    if type(r) ~= 'string' then
-      out[n] = '!' .. (r and r.err or '')
-      return table.concat(out, ' ')
-    end
+    if type(r) ~= 'string' then return refused(r) end
     out[n] = r
   end
   return table.concat(out, ' ')
@@ -41,10 +45,7 @@ while i <= #args do
   local words = tonumber(args[i])
   local r = call('XADD', key, OPTION, unpack(args, i + 1, i + words))
   n = n + 1
-  if type(r) ~= 'string' then
-    out[n] = '!' .. (r and r.err or '')
-    return table.concat(out, ' ')
-  end
+  if type(r) ~= 'string' then return refused(r) end
   out[n] = r
   i = i + 1 + words
 end
@@ -82,7 +83,7 @@ func (b *Backend) appendOrdered(ctx context.Context, to *placement, msgs []*mess
 			return make([]durable.Position, len(msgs)), fail(to.topic, msgs, durable.Unknown, err)
 		case rediskit.Answered:
 		}
-		if !again && unknownScript(batch) {
+		if !again && unknownScript(batch, len(groups)) {
 			if err := b.appendingScript().Load(ctx, b.control).Err(); err != nil {
 				return make([]durable.Position, len(msgs)), fail(to.topic, msgs, durable.NotSent, unavailable(err))
 			}
@@ -165,11 +166,15 @@ func (b *Backend) encodeOrderedCustom(e *encoder, to *placement, msgs []*message
 	return nil
 }
 
-// unknownScript tells whether the server does not have the script, and so has stored nothing.
-func unknownScript(batch *rediskit.Batch) bool {
+// unknownScript tells whether none of n calls found the script, so that nothing is stored.
+func unknownScript(batch *rediskit.Batch, n int) bool {
 	replies, got := batch.Replies()
-	err := replies.Err()
-	return got > 0 && err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT")
+	for range n {
+		if err := replies.Err(); got < n || err == nil || !strings.HasPrefix(err.Error(), noScript) {
+			return false
+		}
+	}
+	return true
 }
 
 // orderedResults reads the outcomes off the reply of each stream.

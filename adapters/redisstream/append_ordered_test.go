@@ -3,12 +3,15 @@ package redisstream
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	original "github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
@@ -39,6 +42,51 @@ func TestAnOrderedAppendStopsAtTheFirstRefusal(t *testing.T) {
 		if n := client(t, addr).XLen(t.Context(), topic).Val(); n != 3 {
 			t.Errorf("%s: got %d entries, want 3", name, n)
 		}
+	}
+}
+
+func TestAnOrderedAppendLeavesAServerThatBecameAReplica(t *testing.T) {
+	server := testenv.StartRedis(t, testenv.RedisOptions{})
+	raw := client(t, server.Addr())
+	b := open(t, Config{Connection: Connection{Addr: server.Addr()}, OrderedAppend: true})
+	if _, err := b.Append(soon(t), "t", event(0)); err != nil {
+		t.Fatal(err)
+	}
+	must(t, raw.Do(t.Context(), "replicaof", "127.0.0.1", "1").Err())
+	for range 3 {
+		var batch *durable.BatchError
+		_, err := b.Append(soon(t), "t", event(1), event(2))
+		if !errors.As(err, &batch) || !errors.Is(err, durable.ErrUnavailable) || batch.Outcomes[0].Status != durable.NotSent {
+			t.Fatalf("got %v, want not sent and ErrUnavailable", err)
+		}
+		testenv.Await(t, 10*time.Second, func() bool {
+			return !strings.Contains(raw.ClientList(t.Context()).Val(), "cmd=evalsha")
+		}, "the connection is given up")
+	}
+	must(t, raw.Do(t.Context(), "replicaof", "no", "one").Err())
+	if _, err := b.Append(soon(t), "t", event(1)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAScriptThatOnlySomeCallsFoundIsNotSentAgain(t *testing.T) {
+	b := &Backend{}
+	to := placement{topic: "t", n: 2, parts: []int{0, 1}}
+	b.writer = answering(t, "-NOSCRIPT No matching script.\r\n$3\r\n1-0\r\n")
+	batch2 := rediskit.NewBatch([]byte("x"), 2)
+	if fate, err := b.writer.Send(t.Context(), batch2); fate != rediskit.Answered {
+		t.Fatalf("got %v, %v, want an answer", fate, err)
+	}
+	if unknownScript(batch2, 2) {
+		t.Error("got nothing stored, want one message stored")
+	}
+	_, err := b.orderedResults(&to, events(2), to.byStream(2), batch2)
+	var batch *durable.BatchError
+	if !errors.As(err, &batch) || !errors.Is(err, durable.ErrUnavailable) {
+		t.Fatalf("got %v, want a BatchError with ErrUnavailable", err)
+	}
+	if o := batch.Outcomes; o[0].Status != durable.NotSent || o[1].Status != durable.Stored {
+		t.Errorf("got %+v, want the first not sent and the second stored", o)
 	}
 }
 

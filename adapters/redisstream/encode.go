@@ -25,7 +25,7 @@ var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
 // keep gives e back, unless it has grown large. The caller uses it no more.
 func (e *encoder) keep() {
-	if cap(e.wire) <= mostKept {
+	if cap(e.wire) <= mostKept && cap(e.meta) <= mostKept {
 		encoders.Put(e)
 	}
 }

@@ -106,7 +106,7 @@ func (b *Backend) runAll(ctx context.Context, calls []call) []*redis.Cmd {
 	}
 	_, _ = pipe.Exec(ctx) // every command holds its own error
 	for i, c := range calls {
-		if err := out[i].Err(); err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
+		if err := out[i].Err(); err != nil && strings.HasPrefix(err.Error(), noScript) {
 			out[i] = c.script.Run(ctx, b.control, c.keys, c.args...)
 		}
 	}

@@ -2,6 +2,7 @@ package rediskit
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"net"
 	"sync"
@@ -11,7 +12,8 @@ import (
 const sessionBuffer = 64 << 10
 
 // Session is a connection for one command at a time, such as a read that blocks on the server. What fails otherwise
-// than by an error reply ends the connection; the next command makes it again. One goroutine calls Do; any may close.
+// than by an error reply ends the connection, and so does the refusal of a server that became a replica; the next
+// command makes it again. One goroutine calls Do; any may close.
 type Session struct {
 	dial func(context.Context) (net.Conn, error)
 	in   *bufio.Reader // of conn; owned by Do
@@ -35,19 +37,28 @@ func (s *Session) Do(ctx context.Context, wire []byte, timeout time.Duration) ([
 		return nil, err
 	}
 	if err := s.exchange(conn, wire, timeout); err != nil {
-		_ = conn.Close()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.conn = nil; s.closed {
+		if s.drop(conn) {
 			return nil, ErrStopped
 		}
 		return nil, err
+	}
+	if bytes.HasPrefix(s.raw, readOnly) {
+		s.drop(conn)
 	}
 	r := NewReply(s.raw)
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	return s.raw, nil
+}
+
+// drop ends the connection and tells whether s was closed.
+func (s *Session) drop(conn net.Conn) (closed bool) {
+	_ = conn.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn = nil
+	return s.closed
 }
 
 // connect is the connection, made where there is none.

@@ -10,6 +10,7 @@ import (
 
 const (
 	mostCommands = 1000    // of a pipeline; a larger batch is one of its own
+	mostBytes    = 4 << 20 // of a pipeline, about
 	mostQueued   = 1024    // batches that wait for the connection; more wait at the door
 	inFlight     = 2       // pipelines: one is on its way while the other is executed
 	keptBuffer   = 1 << 20 // bytes of the buffer that is kept for the next pipeline
@@ -33,6 +34,7 @@ type Writer struct {
 	queue   chan *Batch
 	slots   chan struct{} // one element per pipeline in flight
 	stop    chan struct{} // closed when Close begins
+	until   time.Time     // when what still waits is refused; written before stop is closed
 	stopped chan struct{} // closed when everything has ended
 	once    sync.Once
 	readers sync.WaitGroup
@@ -87,10 +89,24 @@ func (w *Writer) Send(ctx context.Context, b *Batch) (Fate, error) {
 	return Answered, nil
 }
 
-// Close sends what waits and ends the connection. It takes at most as long as dialling and two pipelines may.
+// Close sends what waits, as far as that begins within Timeout, and ends the connection. After that it takes at most as
+// long as dialling and two pipelines may.
 func (w *Writer) Close() {
-	w.once.Do(func() { close(w.stop) })
+	w.once.Do(func() {
+		w.until = time.Now().Add(w.o.Timeout)
+		close(w.stop)
+	})
 	<-w.stopped
+}
+
+// late tells whether Close waits for too long already.
+func (w *Writer) late() bool {
+	select {
+	case <-w.stop:
+		return time.Now().After(w.until)
+	default:
+		return false
+	}
 }
 
 // run sends what waits in one pipeline, until the Writer stops and nothing waits.
@@ -110,11 +126,16 @@ func (w *Writer) run() {
 		}
 		w.slots <- struct{}{} // free within Timeout
 		p := w.gather(first)
-		if len(p.batches) == 0 {
+		switch {
+		case len(p.batches) == 0:
 			<-w.slots
-			continue
+		case w.late():
+			p.fate = NotSent
+			p.fail(ErrStopped)
+			<-w.slots
+		default:
+			w.write(p)
 		}
-		w.write(p)
 	}
 }
 
@@ -132,14 +153,14 @@ func (w *Writer) end() {
 // gather is first and whatever else waits now.
 func (w *Writer) gather(first *Batch) *pipeline {
 	p := &pipeline{trailed: len(w.o.Trailer) > 0}
-	n := 0
+	n, size := 0, 0
 	for b := first; b != nil; {
 		if b.state.CompareAndSwap(waiting, taken) {
 			p.batches = append(p.batches, b)
-			n += b.N
+			n, size = n+b.N, size+len(b.Wire)
 		}
 		b = nil
-		if n < mostCommands {
+		if n < mostCommands && size < mostBytes {
 			select {
 			case b = <-w.queue:
 			default:

@@ -106,6 +106,66 @@ func TestAfterCloseNothingIsSent(t *testing.T) {
 	}
 }
 
+func TestClosingDoesNotWaitForEveryPipeline(t *testing.T) {
+	const timeout = 100 * time.Millisecond
+	dials := make(chan struct{}, 1000)
+	w := NewWriter(WriterOptions{Timeout: timeout, Dial: func(context.Context) (net.Conn, error) {
+		dials <- struct{}{}
+		timer := time.NewTimer(timeout)
+		<-timer.C
+		return nil, errors.New("no server")
+	}})
+	fates := make(chan error, 100)
+	for range cap(fates) {
+		go func() {
+			_, err := w.Send(t.Context(), NewBatch(AppendCommand(nil, "ping"), mostCommands))
+			fates <- err
+		}()
+	}
+	testenv.Await(t, 10*time.Second, func() bool { return len(w.queue) >= cap(fates)-2 }, "they wait")
+	w.Close()
+	refused := 0
+	for range cap(fates) {
+		if errors.Is(<-fates, ErrStopped) {
+			refused++
+		}
+	}
+	if len(dials) > 10 || refused < cap(fates)-10 {
+		t.Errorf("got %d attempts to connect and %d refused, want a few attempts", len(dials), refused)
+	}
+}
+
+func TestAPipelineIsBoundInBytes(t *testing.T) {
+	w := &Writer{queue: make(chan *Batch, 5)}
+	for range cap(w.queue) {
+		w.queue <- NewBatch(make([]byte, mostBytes*3/4), 1)
+	}
+	if p := w.gather(<-w.queue); len(p.batches) != 2 {
+		t.Errorf("got %d batches, want 2", len(p.batches))
+	}
+}
+
+func TestASessionLeavesAServerThatBecameAReplica(t *testing.T) {
+	r := testenv.StartRedis(t, testenv.RedisOptions{})
+	s := Config{Addr: r.Addr()}.NewSession()
+	defer s.Close()
+	do := func(words ...string) string {
+		raw, err := s.Do(t.Context(), AppendCommand(nil, words...), 5*time.Second)
+		if err != nil {
+			return err.Error()
+		}
+		return string(raw)
+	}
+	first := do("client", "id")
+	do("replicaof", "127.0.0.1", "1")
+	if got := do("set", "a", "b"); !strings.HasPrefix(got, "READONLY") {
+		t.Errorf("got %q, want READONLY", got)
+	}
+	if got := do("client", "id"); got == first {
+		t.Errorf("got connection %q again, want another", got)
+	}
+}
+
 func TestTheTrailerGoesBehindEveryPipeline(t *testing.T) {
 	w := Config{Addr: testenv.Redis(t)}.NewWriter(time.Second, AppendCommand(nil, "wait", "0", "1"))
 	defer w.Close()
