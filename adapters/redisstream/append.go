@@ -44,6 +44,11 @@ func (b *Backend) Append(ctx context.Context, topic string, msgs ...*message.Mes
 	// The topic was given partitions since it was looked up: its plain key refuses streams, so nothing was stored.
 	b.shapes.forget(topic)
 	if n, lookErr := b.partitions(ctx, topic); lookErr == nil && n != 1 {
+		if b.cfg.TTL > 0 { // which the refused append has given to the plain key
+			if lastErr := b.control.Persist(ctx, topic).Err(); lastErr != nil {
+				return ps, errors.Join(err, lastErr)
+			}
+		}
 		return b.appendTo(ctx, topic, n, msgs)
 	}
 	return ps, err

@@ -32,18 +32,22 @@ func (m *competitor) adopt(s turn) error {
 	if len(counts) == 0 {
 		return nil
 	}
-	reply, err := adoptScript.Run(m.ctx, m.b.control, []string{s.key}, args...).Result()
+	reply, err := adoptScript.Run(m.ctx, m.b.control, []string{s.key}, args...).Slice()
 	if err != nil {
 		return err
 	}
-	es, err := parseEntries(reply, 0)
+	if len(reply) != 2 {
+		return fmt.Errorf("redisstream: a reply of %d elements to a claim", len(reply))
+	}
+	pending, _ := reply[0].(int64)
+	es, err := parseEntries(reply[1], 0)
 	if err != nil {
 		return err
 	}
 	for i := range es {
 		es[i].attempt = counts[es[i].id]
 	}
-	m.b.stats.lost.Add(int64(len(counts) - len(es)))
+	m.b.stats.lost.Add(pending - int64(len(es)))
 	m.take(s, es)
 	return nil
 }

@@ -94,13 +94,23 @@ func (m *competitor) reshape(topic string) error {
 	return m.join(m.ctx, durable.TopicStart{Topic: topic, Start: durable.Oldest()})
 }
 
-// holdings is the shares that are read. One whose claim was lost has a new one.
+// holdings is the shares that are read. One whose claim was lost has a new one. A topic that came back waits until what
+// runs of its former share is over: both have one pending list.
 func (m *competitor) holdings() []turn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := make([]turn, 0, len(m.shares))
+	var leaving map[string]bool
 	for _, s := range m.shares {
 		if s.leaving {
+			if leaving == nil {
+				leaving = map[string]bool{}
+			}
+			leaving[s.key] = true
+		}
+	}
+	out := make([]turn, 0, len(m.shares))
+	for _, s := range m.shares {
+		if leaving[s.key] {
 			continue
 		}
 		if s.claim != nil && s.claim.Lost() {

@@ -4,15 +4,16 @@ import "github.com/redis/go-redis/v9"
 
 // Every script has the stream as KEYS[1] and begins its arguments with group and member.
 var (
-	// adoptScript reads pending entries of the member once more: group, member, ids.
+	// adoptScript reads pending entries of the member once more: group, member, ids. The reply is how many of the ids
+	// are still pending, and the entries, without those that were deleted.
 	adoptScript = redis.NewScript(`
 local ids = {}
 for i = 3, #ARGV do
   local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
   if p[1] then ids[#ids + 1] = ARGV[i] end
 end
-if #ids == 0 then return {} end
-return redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ids))`)
+if #ids == 0 then return {0, {}} end
+return {#ids, redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ids))}`)
 
 	// claimIdleScript takes a page of abandoned entries over: group, member, idle milliseconds, count, first id. The
 	// reply is the last id that was looked at, how many were, how many of them are deleted, the entries and their

@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -58,8 +59,11 @@ func (b *Backend) ResetGroup(ctx context.Context, group, topic string, start dur
 	}
 	for i, p := range places {
 		mode, err := b.control.HGet(ctx, p.groupKey(group), "ordering").Result()
-		if err != nil || mode == "" {
-			mode = competingMode
+		if errors.Is(err, redis.Nil) {
+			mode, err = competingMode, nil
+		}
+		if err != nil {
+			return fmt.Errorf("redisstream: reset group %q of %q: %w", group, topic, unavailable(err))
 		}
 		_, err = b.control.TxPipelined(ctx, func(tx redis.Pipeliner) error {
 			tx.XGroupDestroy(ctx, p.key, group)
@@ -129,6 +133,9 @@ func (b *Backend) consumed(ctx context.Context, group string, p place) (string, 
 	owner, err := b.control.Get(ctx, p.leaseKey(group)).Result()
 	if err == nil {
 		return owner, nil
+	}
+	if !errors.Is(err, redis.Nil) {
+		return "", unavailable(err)
 	}
 	members, err := b.control.XInfoConsumers(ctx, p.key, group).Result()
 	if err != nil && !missing(err) {

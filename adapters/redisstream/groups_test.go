@@ -57,6 +57,30 @@ func TestAGroupIsResetAndDeletedWhenNobodyConsumes(t *testing.T) {
 	}
 }
 
+// TestAGroupIsNotResetInTheDark has a user that may not see whose lease it is.
+func TestAGroupIsNotResetInTheDark(t *testing.T) {
+	addr, topic, user := testenv.Redis(t), testenv.Name(t, "t"), testenv.Name(t, "u")
+	must(t, client(t, addr).Do(t.Context(), "acl", "setuser", user, "on", ">secret", "~*", "+@all", "-get", "-hget").Err())
+	b := open(t, Config{Connection: Connection{Addr: addr}})
+	blind := open(t, Config{Connection: Connection{Addr: addr, Username: user, Password: "secret"}})
+	store(t, b, topic, 0, 3)
+	c := join(t, b, durable.Group{Name: "g", Topics: durable.Topics(topic)})
+	ds := fetch(t, c, 3)
+	for what, do := range map[string]func() error{
+		"reset":  func() error { return blind.ResetGroup(t.Context(), "g", topic, durable.Oldest()) },
+		"delete": func() error { return blind.DeleteGroup(t.Context(), "g", topic) },
+	} {
+		if err := do(); !errors.Is(err, durable.ErrUnavailable) {
+			t.Errorf("%s: got %v, want ErrUnavailable", what, err)
+		}
+	}
+	must(t, c.Ack(t.Context(), ds...))
+	must(t, c.Close(t.Context()))
+	if err := blind.ResetGroup(t.Context(), "g", topic, durable.Oldest()); !errors.Is(err, durable.ErrUnavailable) {
+		t.Errorf("unknown ordering: got %v, want ErrUnavailable", err)
+	}
+}
+
 // awaitIdle calls do until it does not find members any more.
 func awaitIdle(t *testing.T, do func() error) {
 	t.Helper()
