@@ -17,9 +17,9 @@
 //
 // # Order
 //
-// [Stack] puts the policies together in their default order, outermost first: metrics, tracing, [Poison], [Tiers],
-// [Retry], [Dedupe], [Breaker], [Concurrency], [RateLimit], [Timeout], [Recover], [Produce], handler. [NewChain] takes
-// any other order that loses no events, with middleware of others by [Wrap], and refuses the rest with the reason.
+// [Stack] puts the policies together in their default order, outermost first: metrics, tracing, [Filter], [Poison],
+// [Tiers], [Retry], [Dedupe], [Breaker], [Concurrency], [RateLimit], [Timeout], [Recover], [Produce], handler. [NewChain]
+// takes any other order that loses no events, with middleware of others by [Wrap], and refuses the rest with the reason.
 //
 // On the publishing side Retry, Poison and Breaker have a method Append for dual.Options.Append, and Retry has Notify
 // for dual.Options.Notify; [PublisherStack] orders them. Configuration files of dual build both from the sections

@@ -14,6 +14,7 @@ import (
 type Stack struct {
 	Metrics     Policy // sees every attempt as durable.Process does
 	Tracing     Policy
+	Filter      *Filter
 	Poison      *Poison // acknowledges what was redriven for other groups, too
 	Tiers       *Tiers
 	Retry       *Retry
@@ -36,6 +37,7 @@ func (s Stack) Chain() (*Chain, error) {
 	}
 	add(s.Metrics != nil, s.Metrics)
 	add(s.Tracing != nil, s.Tracing)
+	add(s.Filter != nil, s.Filter)
 	add(s.Poison == nil, Redriven{})
 	add(s.Poison != nil, s.Poison)
 	add(s.Tiers != nil, s.Tiers)
