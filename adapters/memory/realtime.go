@@ -100,6 +100,16 @@ func (r *Realtime) Health(context.Context) error {
 	return nil
 }
 
+// Gap tells every subscription that it may have missed notifications: for an adapter that hands out by a Realtime what
+// it receives. It never blocks; after Close it does nothing.
+func (r *Realtime) Gap(reason realtime.GapReason) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s := range r.subs {
+		s.inbox.Gap(reason)
+	}
+}
+
 // Close implements realtime.Backend: it ends every subscription.
 func (r *Realtime) Close(context.Context) error {
 	r.mu.Lock()

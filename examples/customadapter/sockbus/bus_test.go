@@ -1,0 +1,81 @@
+package sockbus_test
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/dualstream/dualstream/examples/customadapter/sockbus"
+	"github.com/dualstream/dualstream/internal/testenv"
+	"github.com/dualstream/dualstream/realtime"
+	"github.com/dualstream/dualstream/realtime/realtimetest"
+)
+
+const envDir = "SOCKBUS_DIR"
+
+// shortDir is a new directory whose path leaves room for the name of a socket.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "bus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func open(t testing.TB, dir string) *sockbus.Bus {
+	t.Helper()
+	b, err := sockbus.Open(sockbus.Settings{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestMain(m *testing.M) {
+	testenv.Main(m, map[string]func(){"listener": func() {
+		if _, err := sockbus.Open(sockbus.Settings{Dir: os.Getenv(envDir)}); err == nil {
+			_, _ = os.Stdout.WriteString("open\n")
+		}
+		select {}
+	}})
+}
+
+func TestConformance(t *testing.T) {
+	dir := shortDir(t)
+	realtimetest.Run(t, realtimetest.Harness{New: func(t testing.TB) realtime.Backend { return open(t, dir) }})
+}
+
+func TestAnotherBusOfTheDirectoryHears(t *testing.T) {
+	dir := shortDir(t)
+	sender, listener := open(t, dir), open(t, dir)
+	defer func() { _ = sender.Close(t.Context()) }()
+	defer func() { _ = listener.Close(t.Context()) }()
+	s, err := listener.Subscribe(t.Context(), "events:order:42")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := realtime.Notification{Channel: "events:order:42", ID: "1"}
+	if err := sender.Notify(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Next(t.Context()); err != nil || got.Notification != want {
+		t.Errorf("got %+v and %v, want %+v", got, err, want)
+	}
+}
+
+func TestASocketOfAKilledProcessIsRemoved(t *testing.T) {
+	dir := shortDir(t)
+	p := testenv.Reexec(t, "listener", envDir+"="+dir)
+	p.AwaitLine(time.Minute, "open")
+	p.Kill()
+	b := open(t, dir)
+	defer func() { _ = b.Close(t.Context()) }()
+	if err := b.Notify(t.Context(), realtime.Notification{Channel: "c", ID: "1"}); err != nil {
+		t.Errorf("Notify: got %v, want nil", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("got %d sockets and %v, want the own one alone", len(left), err)
+	}
+}
