@@ -42,7 +42,8 @@ type Breaker struct {
 	Probes int
 	// Name is that of the logs. Defaults to "handler".
 	Name string
-	// OnChange is told of every change of state: "closed", "half-open" or "open".
+	// OnChange is told of every change of state: "closed", "half-open" or "open". The breaker waits for it meanwhile:
+	// it must not call State, and not block.
 	OnChange func(name, from, to string)
 	// Logger is told of every change of state. Defaults to slog.Default().
 	Logger *slog.Logger

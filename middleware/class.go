@@ -67,27 +67,69 @@ func classify(err error, c Class) error {
 	return &classified{err: err, class: c}
 }
 
-// ClassOf is the class of err: busy for durable.Release, ErrBusy and context.Canceled; what the outermost Permanent or
-// Skip in its chain says; permanent for a *Failure and for durable.ErrUndecodable; else retryable, which
-// context.DeadlineExceeded is too: a policy asks the context of the message whether it was the one that ended.
+// ClassOf is the class of err: busy for durable.Release and ErrBusy; permanent for a *Failure; what the outermost
+// Permanent or Skip in its chain says, where of errors that were joined (errors.Join) one Permanent counts, and Skip if
+// all say so; permanent for durable.ErrUndecodable; busy for context.Canceled, but for that of a *TimeoutError or a
+// *durable.PanicError; else retryable, which context.DeadlineExceeded is too: a policy asks the context of the message
+// whether it was the one that ended.
 func ClassOf(err error) Class {
 	if durable.VerbOf(err) == durable.VerbRelease || errors.Is(err, ErrBusy) {
 		return ClassBusy
 	}
-	var c *classified
 	var f *Failure
-	switch {
-	case errors.As(err, &f):
+	if errors.As(err, &f) {
 		return ClassPermanent
-	case errors.As(err, &c):
-		return c.class
+	}
+	if c := marked(err); c != ClassRetryable {
+		return c
+	}
+	switch {
 	case errors.Is(err, durable.ErrUndecodable):
 		return ClassPermanent
-	case errors.Is(err, context.Canceled):
+	case cancelled(err):
 		return ClassBusy
 	default:
 		return ClassRetryable
 	}
+}
+
+// marked is what Permanent and Skip say about err; ClassRetryable: nothing.
+func marked(err error) Class {
+	for err != nil {
+		switch e := err.(type) { //nolint:errorlint // it walks the chain itself, because errors.As takes the first of joined errors
+		case *classified:
+			return e.class
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			return markedAll(e.Unwrap())
+		default:
+			return ClassRetryable
+		}
+	}
+	return ClassRetryable
+}
+
+// markedAll is marked of errors that were joined: what one of them would skip is not done while another has failed.
+func markedAll(errs []error) Class {
+	all := ClassSkip
+	for _, err := range errs {
+		switch marked(err) {
+		case ClassPermanent:
+			return ClassPermanent
+		case ClassSkip:
+		default:
+			all = ClassRetryable
+		}
+	}
+	return all
+}
+
+// cancelled tells whether err is nothing but the end of a context, by whoever ended it.
+func cancelled(err error) bool {
+	var panicked *durable.PanicError
+	var late *TimeoutError
+	return errors.Is(err, context.Canceled) && !errors.As(err, &late) && !errors.As(err, &panicked)
 }
 
 // Reasons are the reasons for which an event ends in a poison topic, as its metadata names them.

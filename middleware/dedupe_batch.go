@@ -89,22 +89,22 @@ func (b *dedupeBatch) sort(rs []Reservation) {
 		if a != nil {
 			state, rs = rs[0].State, rs[1:]
 		}
-		switch {
-		case state == DedupeHandled:
+		switch state {
+		case DedupeHandled:
 			b.s.counts.duplicates.Add(1)
-		case state == DedupeBusy:
+		case DedupeBusy:
 			b.s.counts.busy.Add(1)
 			b.errs[i] = b.s.busy
 			b.stick(b.ds[i].Key)
-		case a != nil:
-			b.s.attempts.watch(a)
-			b.held = append(b.held, Settlement{Key: a.reservation[0].Key, Token: a.reservation[0].Token})
+		default:
+			if a != nil {
+				b.s.attempts.watch(a)
+				b.held = append(b.held, Settlement{Key: a.reservation[0].Key, Token: a.reservation[0].Token})
+			}
 			if b.stuck[b.ds[i].Key] {
 				b.errs[i] = b.s.busy
 				continue
 			}
-			fallthrough
-		default:
 			b.todo, b.at = append(b.todo, b.ds[i]), append(b.at, i)
 			continue
 		}

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/middleware"
@@ -108,4 +110,20 @@ func TestUnderProcessBatchEveryEventSucceedsOnce(t *testing.T) {
 			t.Errorf("handled %v, %+v, want 5 events once, 3 twice", seen.list(), s)
 		}
 	})
+}
+
+func TestAnEventWithoutADedupeKeyWaitsBehindABusyOneOfItsKey(t *testing.T) {
+	store := middleware.NewMemoryDedupe(0)
+	d := &middleware.Dedupe{Group: "g", Store: store, Key: func(m *message.Message) string {
+		if m.UUID == "2" {
+			return ""
+		}
+		return m.UUID
+	}}
+	reserve(t, store, "g\x1f1", 7, time.Hour)
+	var seen log[string]
+	errs := d.Batch(seenIDs(&seen, func(string) bool { return false }))(t.Context(), batchOf(t, "1:a", "2:a"))
+	if len(seen.list()) != 0 || errs[0] == nil || errs[1] == nil {
+		t.Errorf("handled %v with %v, want nothing", seen.list(), errs)
+	}
 }

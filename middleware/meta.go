@@ -1,11 +1,14 @@
 package middleware
 
 import (
+	"context"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
 )
 
 // Metadata of an event in a poison topic. The first four are Watermill's.
@@ -30,12 +33,14 @@ const (
 // Metadata of an event that was redriven.
 const (
 	MetaRedriveGroup = "ds-redrive-group" // the group that is to handle it; the others skip it
+	MetaRedriveTopic = "ds-redrive-topic" // where it was moved to; a handler that passes it on elsewhere passes it on to all
 	MetaRedriveLoops = "ds-redrive-loops" // how often it was redriven
 )
 
 // Metadata of an event in a retry tier.
 const (
 	MetaTierTopic     = "ds-retry-topic"     // the event's own topic
+	MetaTierName      = "ds-retry-tier"      // the tier's topic; where a handler passed the event on to, the rest means nothing
 	MetaTierPosition  = "ds-retry-position"  // in it
 	MetaTierPartition = "ds-retry-partition" // of it
 	MetaTierStored    = "ds-retry-stored"    // when the event was stored, RFC 3339
@@ -75,8 +80,25 @@ func headerText(s string, most int) string {
 	return s
 }
 
-// forOthers tells whether msg was redriven for another group than group, which has handled it already.
-func forOthers(msg *message.Message, group string) bool {
+// forOthers tells whether msg was redriven to topic for another group than group, which has handled it already.
+func forOthers(msg *message.Message, group, topic string) bool {
 	wanted := msg.Metadata[MetaRedriveGroup]
-	return wanted != "" && group != "" && wanted != group
+	return wanted != "" && group != "" && wanted != group && meant(msg.Metadata[MetaRedriveTopic], topic)
+}
+
+// inTier tells whether msg, which is in topic, is there as in a retry tier.
+func inTier(msg *message.Message, topic string) bool {
+	return msg.Metadata[MetaTierTopic] != "" && meant(msg.Metadata[MetaTierName], topic)
+}
+
+// meant tells whether metadata that were written for a topic are in it, and were not passed on elsewhere by a handler
+// that produces what it was given. Without the one or the other nobody knows.
+func meant(noted, topic string) bool { return noted == "" || topic == "" || noted == topic }
+
+// topicOf is the topic that an event comes from, "" where nothing tells.
+func topicOf(ctx context.Context, d durable.Delivery) string {
+	if d.Topic != "" {
+		return d.Topic
+	}
+	return message.SubscribeTopicFromCtx(ctx)
 }

@@ -165,7 +165,7 @@ func poisonTopic(origin string) string {
 func (s *poison) handle(msg *message.Message, h message.HandlerFunc) ([]*message.Message, error) {
 	ctx := msg.Context()
 	d, under := durable.DeliveryOf(ctx)
-	if forOthers(msg, s.groupOf(ctx, d)) {
+	if forOthers(msg, s.groupOf(ctx, d), topicOf(ctx, d)) {
 		return nil, nil
 	}
 	if under {
@@ -173,11 +173,11 @@ func (s *poison) handle(msg *message.Message, h message.HandlerFunc) ([]*message
 			return nil, err
 		}
 	}
-	if under && d.DecodeErr != nil {
-		return nil, s.give(ctx, msg, d, under, firstFailure(d, d.DecodeErr, ReasonUndecodable))
-	}
 	if err := s.gate.enter(ctx, under); err != nil {
 		return nil, err
+	}
+	if under && d.DecodeErr != nil {
+		return nil, s.failed(ctx, msg, d, under, firstFailure(d, d.DecodeErr, ReasonUndecodable))
 	}
 	out, err := h(msg)
 	if err == nil {
@@ -192,14 +192,15 @@ func (s *poison) handle(msg *message.Message, h message.HandlerFunc) ([]*message
 		return nil, nil
 	case failure == nil:
 		return nil, err
-	case s.gate.paused():
-		return nil, s.probed(ctx, failure, under)
 	}
-	return nil, s.give(ctx, msg, d, under, failure)
+	return nil, s.failed(ctx, msg, d, under, failure)
 }
 
-// give puts msg, which failed with f, into its poison topic.
-func (s *poison) give(ctx context.Context, msg *message.Message, d durable.Delivery, under bool, f *Failure) error {
+// failed puts msg, which failed with f, into its poison topic. In a pause it was a probe and is tried again.
+func (s *poison) failed(ctx context.Context, msg *message.Message, d durable.Delivery, under bool, f *Failure) error {
+	if s.gate.paused() {
+		return s.probed(ctx, f, under)
+	}
 	return s.saver.save(ctx, d, under, s.prepare(ctx, msg, d, f))
 }
 

@@ -50,7 +50,9 @@ func (s *poison) prepare(ctx context.Context, msg *message.Message, d durable.De
 			why[MetaPoisonStored] = d.StoredAt.UTC().Format(time.RFC3339Nano)
 		}
 	}
-	carryOrigin(why, msg.Metadata)
+	if inTier(msg, topicOf(ctx, d)) {
+		carryOrigin(why, msg.Metadata)
+	}
 	topic := s.topicOf(origin)
 	forms := &forms{msg: msg, why: why, ref: reference{Topic: origin, Position: why[MetaPoisonPosition]}}
 	return unsaved{
@@ -64,21 +66,15 @@ func (s *poison) prepare(ctx context.Context, msg *message.Message, d durable.De
 
 // originOf is the event's own topic: that of a retry tier is not.
 func originOf(ctx context.Context, msg *message.Message, d durable.Delivery) string {
-	switch {
-	case msg.Metadata[MetaTierTopic] != "":
+	topic := topicOf(ctx, d)
+	if inTier(msg, topic) {
 		return msg.Metadata[MetaTierTopic]
-	case d.Topic != "":
-		return d.Topic
-	default:
-		return message.SubscribeTopicFromCtx(ctx)
 	}
+	return topic
 }
 
-// carryOrigin has the position in the event's own topic where msg comes from a retry tier.
+// carryOrigin has the position in the event's own topic, of msg from a retry tier.
 func carryOrigin(why, msg message.Metadata) {
-	if msg[MetaTierTopic] == "" {
-		return
-	}
 	why[MetaPoisonPosition], why[MetaPoisonPartition] = msg[MetaTierPosition], msg[MetaTierPartition]
 	if at := msg[MetaTierStored]; at != "" {
 		why[MetaPoisonStored] = at

@@ -137,6 +137,7 @@ func (r *redriving) move(ctx context.Context, p PoisonRecord) error {
 	if err := durable.CheckTopic(to); err != nil {
 		return fmt.Errorf("middleware: redrive: event %q at %s: where to: %w", p.ID, p.Position, err)
 	}
+	msg.Metadata[MetaRedriveTopic] = to
 	if to != r.to {
 		if err := r.flush(ctx); err != nil {
 			return err
@@ -239,6 +240,7 @@ func (r *redriving) restored(ctx context.Context, p PoisonRecord) (*message.Mess
 			msg.Metadata[k] = v
 		}
 	}
+	delete(msg.Metadata, MetaRedriveGroup) // of what it was passed on from
 	if p.Group != "" {
 		msg.Metadata[MetaRedriveGroup] = p.Group
 	}

@@ -52,6 +52,7 @@ func TestRedriveRestoresEventsForTheGroupThatFailed(t *testing.T) {
 			i, _ := strconv.Atoi(id)
 			want := all[i].Message.Copy()
 			want.Metadata[middleware.MetaRedriveGroup], want.Metadata[middleware.MetaRedriveLoops] = "billing", "1"
+			want.Metadata[middleware.MetaRedriveTopic] = "orders"
 			if !rec.Message.Equals(want) || rec.Key != all[i].Key {
 				t.Errorf("event %d: got %v, want %v", i, rec.Message.Metadata, want.Metadata)
 			}
@@ -126,7 +127,7 @@ func TestRedriveLeavesWhatKeepsComingBack(t *testing.T) {
 		}
 		records := replayed(t, b, "orders.poison")
 		first, last := records[0].Message.Metadata, records[len(records)-1].Message.Metadata
-		if len(last) != len(first)+2 || last[middleware.MetaRedriveLoops] != "2" {
+		if len(last) != len(first)+3 || last[middleware.MetaRedriveLoops] != "2" {
 			t.Errorf("the history grew: %v", last)
 		}
 	})

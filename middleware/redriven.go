@@ -24,7 +24,7 @@ func (r Redriven) Middleware(h message.HandlerFunc) message.HandlerFunc {
 		}
 		ctx := msg.Context()
 		d, _ := durable.DeliveryOf(ctx)
-		if forOthers(msg, groupOf(ctx, r.Group, d)) {
+		if forOthers(msg, groupOf(ctx, r.Group, d), topicOf(ctx, d)) {
 			return nil, nil
 		}
 		return h(msg)

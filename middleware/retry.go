@@ -25,8 +25,10 @@ const (
 // where the next attempt would begin later than MaxElapsed after the first failure, the error is a *[Failure]. So it
 // is at once where the error is permanent. Hooks see the schedule and do not change it.
 //
-// Busy errors (see ClassBusy) follow the same schedule by their own count and never use up attempts. Every attempt has
-// the context that the first one had. Under durable.Process the attempts that the backend counted before this process
+// Busy errors (see ClassBusy) follow the same schedule by their own count and never use up attempts, but for
+// cancellations: an event whose own context goes on while MaxAttempts attempts end with context.Canceled has failed, so
+// that a handler whose own context has ended does not hold it for ever. Every attempt has the context that the first one
+// had. Under durable.Process the attempts that the backend counted before this process
 // took the event count too, so that an event that kills its process runs out of attempts.
 type Retry struct {
 	// MaxAttempts is how often the handler runs at most, the first attempt included. Defaults to 5.
@@ -97,8 +99,9 @@ func (r *Retry) delay(attempt int, err error) time.Duration {
 
 // tries is what is known about an event that failed.
 type tries struct {
-	busy  int // that did not count: under durable.Process for the delay alone, because it does not count them either
-	first time.Time
+	busy      int // that did not count: under durable.Process for the delay alone, because it does not count them either
+	cancelled int // of them
+	first     time.Time
 }
 
 // Middleware wraps h. What its failed attempts produced is dropped. Where Validate fails it handles nothing.
@@ -192,6 +195,12 @@ func (r *Retry) judge(ctx context.Context, attempt int, known *tries, err error)
 		return sentence{last: true}
 	case ClassBusy:
 		known.busy++
+		if durable.VerbOf(err) == durable.VerbRetry && !errors.Is(err, ErrBusy) && cancelled(err) {
+			known.cancelled++
+		}
+		if known.cancelled >= r.MaxAttempts {
+			return sentence{last: true, err: r.failure(attempt-1+known.cancelled, known, err, ClassRetryable)}
+		}
 		return sentence{delay: r.delay(known.busy, err), busy: true}
 	case ClassPermanent:
 		return sentence{last: true, err: r.failure(attempt, known, err, class)}

@@ -41,8 +41,10 @@ type unsaved struct {
 	topic string
 	forms []func() *message.Message                   // of the event, the fullest first
 	done  func(ctx context.Context, under bool) error // the handler's result after the write was confirmed
-	tries int
-	noted bool // in stuck
+	// refused is the handler's result where the topic will never take the event; nil: it is tried again all the same.
+	refused func() error
+	tries   int
+	noted   bool // in stuck
 }
 
 func newSaver(what string, b durable.Backend, timeout time.Duration, logger *slog.Logger) *saver {
@@ -77,6 +79,9 @@ func (s *saver) save(ctx context.Context, d durable.Delivery, under bool, u unsa
 			s.succeeded(u)
 			return u.done(ctx, false)
 		}
+		if u.refused != nil && refusal(err) {
+			return u.refused()
+		}
 		u.tries++
 		s.failed(u, err)
 		s.stuck.Add(1)
@@ -99,6 +104,10 @@ func (s *saver) try(ctx context.Context, d durable.Delivery, u unsaved) error {
 	if ctx.Err() != nil {
 		return interruption(context.Cause(ctx), s.wrap(u, err))
 	}
+	if u.refused != nil && refusal(err) {
+		s.pending.drop(placeOf(d))
+		return u.refused()
+	}
 	u.tries++
 	s.failed(u, err)
 	if !u.noted {
@@ -107,6 +116,11 @@ func (s *saver) try(ctx context.Context, d durable.Delivery, u unsaved) error {
 	}
 	s.pending.set(ctx, placeOf(d), u)
 	return Busy(s.wrap(u, err), u.delay())
+}
+
+// refusal tells whether a topic will never take the event.
+func refusal(err error) bool {
+	return errors.Is(err, durable.ErrTooLarge) || errors.Is(err, durable.ErrInvalid)
 }
 
 func (s *saver) wrap(u unsaved, err error) error {

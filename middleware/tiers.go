@@ -25,8 +25,9 @@ import (
 // group it failed in: the others acknowledge it. It has a full set of attempts in each tier.
 //
 // A tier is a topic like others: one that a group consumes is to exist, as its own topics are. The source is
-// acknowledged only after the tier has confirmed; a write that fails is tried again without the handler.
-// Permanent failures pass on to the poison queue at once.
+// acknowledged only after the tier has confirmed; a write that fails is tried again without the handler. What a tier
+// refuses, such as an event that is too large with its metadata, and permanent failures pass on to the poison queue at
+// once.
 //
 // A Tiers must not be copied after its first use.
 type Tiers struct {
@@ -137,11 +138,11 @@ func (t *Tiers) Middleware(h message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
 		ctx := msg.Context()
 		d, under := durable.DeliveryOf(ctx)
-		if due := msg.Metadata[MetaTierDue]; due != "" {
-			if group := msg.Metadata[MetaTierGroup]; group != groupOf(ctx, t.Group, d) && group != "" {
+		if inTier(msg, topicOf(ctx, d)) {
+			if group, wanted := groupOf(ctx, t.Group, d), msg.Metadata[MetaTierGroup]; wanted != "" && group != "" && wanted != group {
 				return nil, nil
 			}
-			if err := t.awaitDue(ctx, due, under); err != nil {
+			if err := t.awaitDue(ctx, msg.Metadata[MetaTierDue], under); err != nil {
 				return nil, err
 			}
 		}
@@ -187,12 +188,14 @@ func (t *Tiers) failed(ctx context.Context, msg *message.Message, d durable.Deli
 	if f == nil {
 		return err
 	}
-	level, _ := strconv.Atoi(msg.Metadata[MetaTierLevel])
-	before, _ := strconv.Atoi(msg.Metadata[MetaTierAttempts])
-	sum := *f
-	sum.Attempts += before
-	if first, err := time.Parse(time.RFC3339Nano, msg.Metadata[MetaTierFirst]); err == nil {
-		sum.First = first
+	level, sum := 0, *f
+	if inTier(msg, topicOf(ctx, d)) {
+		level, _ = strconv.Atoi(msg.Metadata[MetaTierLevel])
+		before, _ := strconv.Atoi(msg.Metadata[MetaTierAttempts])
+		sum.Attempts += before
+		if first, err := time.Parse(time.RFC3339Nano, msg.Metadata[MetaTierFirst]); err == nil {
+			sum.First = first
+		}
 	}
 	if hopelessEvent(f) || level < 0 || level >= len(t.delays()) {
 		return &sum
@@ -209,9 +212,11 @@ func hopelessEvent(f *Failure) bool {
 func (t *Tiers) prepare(ctx context.Context, msg *message.Message, d durable.Delivery, f *Failure, level int) unsaved {
 	delay := t.delays()[level]
 	origin := originOf(ctx, msg, d)
+	tier := t.topic(origin, delay)
 	record := func() *message.Message {
 		m := msg.Copy()
 		m.Metadata[MetaTierTopic] = origin
+		m.Metadata[MetaTierName] = tier
 		m.Metadata[MetaTierGroup] = groupOf(ctx, t.Group, d)
 		m.Metadata[MetaTierDue] = time.Now().Add(delay).UTC().Format(time.RFC3339Nano)
 		m.Metadata[MetaTierLevel] = strconv.Itoa(level + 1)
@@ -230,8 +235,9 @@ func (t *Tiers) prepare(ctx context.Context, msg *message.Message, d durable.Del
 		return m
 	}
 	return unsaved{
-		topic: t.topic(origin, delay), forms: []func() *message.Message{record},
-		done: func(context.Context, bool) error { return nil },
+		topic: tier, forms: []func() *message.Message{record},
+		done:    func(context.Context, bool) error { return nil },
+		refused: func() error { return f },
 	}
 }
 
@@ -251,6 +257,9 @@ func (t *Tiers) inOrder(ctx context.Context, msg *message.Message, h message.Han
 		msg.SetContext(ctx)
 		f, err := lastWord(ctx, d, err)
 		if f == nil {
+			if under && err == nil { // skipped
+				t.level.drop(placeOf(d))
+			}
 			return nil, err
 		}
 		if hopelessEvent(f) || level >= len(t.delays()) {

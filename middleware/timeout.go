@@ -31,6 +31,9 @@ func (e *TimeoutError) Error() string {
 	return "timeout after " + e.After.String() + ": " + e.Err.Error()
 }
 
+// Is makes it match context.DeadlineExceeded, also where the handler made context.Canceled of it.
+func (e *TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
 // Unwrap is the error of the handler.
 func (e *TimeoutError) Unwrap() error { return e.Err }
 
