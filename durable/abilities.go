@@ -115,4 +115,6 @@ type Pauser interface {
 	Pause(c *Claim)
 	// Resume undoes Pause, and a Fetch that waits looks again.
 	Resume(c *Claim)
+	// Claims is how many claims the member holds now, those of which nothing was fetched yet included.
+	Claims() int
 }

@@ -8,7 +8,7 @@ func (r *run) balancePauses() {
 	}
 	r.pausing.Lock() // so that a claim is told in the order of the decisions; taken before mu
 	defer r.pausing.Unlock()
-	pause, resume := r.pauseChanges()
+	pause, resume := r.pauseChanges(r.pauser.Claims() > 1)
 	for _, c := range pause {
 		r.pauser.Pause(c)
 	}
@@ -17,16 +17,17 @@ func (r *run) balancePauses() {
 	}
 }
 
-func (r *run) pauseChanges() (pause, resume []*Claim) {
+// pauseChanges is which claims are to be paused and resumed. siblings: the member has several.
+func (r *run) pauseChanges(siblings bool) (pause, resume []*Claim) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.claims {
 		switch {
 		case c.draining:
-		case c.paused && (len(r.claims) == 1 || !r.holds(c, 4)):
+		case c.paused && (!siblings || !r.holds(c, 4)):
 			c.paused = false
 			resume = append(resume, c.claim)
-		case !c.paused && len(r.claims) > 1 && r.holds(c, 2):
+		case !c.paused && siblings && r.holds(c, 2):
 			c.paused = true
 			pause = append(pause, c.claim)
 		}

@@ -28,6 +28,18 @@ func newPausing(mode AckMode, claims int) *pausing {
 
 func (p *pausing) Consume(context.Context, Group) (Consumer, error) { return p, nil }
 
+func (p *pausing) Claims() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, c := range p.claims {
+		if !isClosed(c.Draining()) {
+			n++
+		}
+	}
+	return n
+}
+
 func (p *pausing) Pause(c *Claim)  { p.set(c, true) }
 func (p *pausing) Resume(c *Claim) { p.set(c, false) }
 

@@ -196,6 +196,13 @@ func (c *consumer) Pause(claim *durable.Claim) { c.setPaused(claim, true) }
 // Resume implements durable.Pauser.
 func (c *consumer) Resume(claim *durable.Claim) { c.setPaused(claim, false) }
 
+// Claims implements durable.Pauser.
+func (c *consumer) Claims() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.held)
+}
+
 func (c *consumer) setPaused(claim *durable.Claim, paused bool) {
 	c.mu.Lock()
 	if h := c.byClaim[claim]; h != nil {

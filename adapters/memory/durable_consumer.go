@@ -182,6 +182,13 @@ func (c *consumer) Pause(claim *durable.Claim) { c.setPaused(claim, true) }
 // Resume implements durable.Pauser.
 func (c *consumer) Resume(claim *durable.Claim) { c.setPaused(claim, false) }
 
+// Claims implements durable.Pauser.
+func (c *consumer) Claims() int {
+	c.group.mu.Lock()
+	defer c.group.mu.Unlock()
+	return len(c.places)
+}
+
 func (c *consumer) setPaused(claim *durable.Claim, paused bool) {
 	c.group.mu.Lock()
 	defer c.group.mu.Unlock()

@@ -57,6 +57,7 @@ type ordered struct {
 	byClaim map[*durable.Claim]*tenure
 	back    []durable.Delivery // released: fetched again first
 	rest    batch              // of the batch that is being fetched
+	waiting []batch            // to be fetched after rest; see Resume
 	stale   bool               // topics or tenures changed since the others were told
 	missing bool               // a group was not there: renew at once
 	err     error              // why the membership ended before Close
@@ -83,7 +84,10 @@ type batch struct {
 	ds  []durable.Delivery
 }
 
-var _ durable.Consumer = (*ordered)(nil)
+var (
+	_ durable.Consumer = (*ordered)(nil)
+	_ durable.Pauser   = (*ordered)(nil)
+)
 
 // consumeOrdered joins a group with Ordering PerKey.
 func (b *Backend) consumeOrdered(ctx context.Context, g durable.Group) (durable.Consumer, error) {

@@ -24,7 +24,7 @@ func (c *ordered) Fetch(ctx context.Context, most int) ([]durable.Delivery, erro
 		select {
 		case next := <-c.batches:
 			c.mu.Lock()
-			c.rest = next
+			c.waiting = append(c.waiting, next)
 			c.mu.Unlock()
 		case <-c.again:
 		case <-c.failed:
@@ -51,9 +51,8 @@ func (c *ordered) give(most int) []durable.Delivery {
 	if ds := c.giveBack(most); len(ds) > 0 {
 		return ds
 	}
-	o := c.rest.own
-	if o == nil || o.own != o || o.drainBy > 0 {
-		c.rest = batch{}
+	o := c.fetched()
+	if o == nil {
 		return nil
 	}
 	n := min(most, len(c.rest.ds))
@@ -68,11 +67,15 @@ func (c *ordered) give(most int) []durable.Delivery {
 
 // giveBack is at most most of what was released. What is lost or drained of that is dropped. The caller holds mu.
 func (c *ordered) giveBack(most int) []durable.Delivery {
-	var ds []durable.Delivery
+	var ds, kept []durable.Delivery
 	i := 0
 	for ; i < len(c.back) && len(ds) < most; i++ {
 		o := c.byClaim[c.back[i].Claim]
 		if o == nil || o.drainBy > 0 {
+			continue
+		}
+		if o.paused {
+			kept = append(kept, c.back[i])
 			continue
 		}
 		if s := o.window.find(parseNo(entryID(c.back[i].Position))); s != nil && s.state == slotBack {
@@ -81,12 +84,10 @@ func (c *ordered) giveBack(most int) []durable.Delivery {
 			ds = append(ds, c.back[i])
 		}
 	}
-	c.back = c.back[i:]
-	if len(c.back) == 0 {
-		c.back = nil
-	} else {
+	if i < len(c.back) {
 		poke(c.again)
 	}
+	c.back = append(kept, c.back[i:]...)
 	return ds
 }
 

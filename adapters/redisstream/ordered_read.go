@@ -84,18 +84,21 @@ func (c *ordered) awaitRoom(o *tenure, size int) int {
 		c.mu.Lock()
 		room := mostBehind - o.window.len()
 		o.full = room <= 0
+		full, paused := o.full, o.paused
 		c.mu.Unlock()
 		if isEnded(o.ended) {
 			return 0
 		}
-		if room > 0 {
+		if !full && !paused {
 			n := min(readCount, room)
 			if size > 0 {
 				n = min(n, max(1, readBytes/size))
 			}
 			return n
 		}
-		poke(c.look) // the keeper tells what is waited for
+		if full {
+			poke(c.look) // the keeper tells what is waited for
+		}
 		select {
 		case <-o.room:
 		case <-o.ended:

@@ -33,7 +33,9 @@ type tenure struct {
 	stuck    entryNo       // the first of the window when it was last seen full
 	stuckAt  time.Duration // since when it is the first
 	told     bool          // that it stays was logged
-	restart  bool          // the stream was made again: the position means nothing
+	paused   bool
+	aside    []durable.Delivery // what came while it was paused, to be fetched after it
+	restart  bool               // the stream was made again: the position means nothing
 }
 
 // begin makes part owned. tries, journal, position and entries are those of the new tenure.

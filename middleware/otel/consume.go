@@ -129,7 +129,14 @@ func (r *receiving) Consume(ctx context.Context, g durable.Group) (durable.Consu
 	if err != nil {
 		return nil, err
 	}
-	return &polling{Consumer: c, r: r, group: g.Name}, nil
+	p := &polling{Consumer: c, r: r, group: g.Name}
+	if able, ok := c.(durable.Pauser); ok {
+		return struct {
+			*polling
+			durable.Pauser
+		}{p, able}, nil
+	}
+	return p, nil
 }
 
 type polling struct {
