@@ -215,6 +215,7 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		"no such":    {"-config", "none.yaml"},
 		"name":       {"-topic", "a,,b"},
 		"-interval":  {"-config", "x", "-interval", "0s"},
+		"memory":     {"-config", filepath.Join("..", "quickstart", "memory.yaml")},
 	} {
 		var out bytes.Buffer
 		if err := command(t.Context(), args, &out, &out); err == nil || !strings.Contains(err.Error(), want) {

@@ -137,6 +137,9 @@ func open(ctx context.Context, s *settings, stderr io.Writer) (*dual.Stack, erro
 	if err := dual.Check(cfg, adapters.All()); err != nil {
 		return nil, err
 	}
+	if cfg.Durable == "memory" {
+		return nil, fmt.Errorf("%s: the backend memory lives and ends with its own process: name a file with another one", s.config)
+	}
 	configured := make([]string, 0, len(cfg.Topics))
 	for name := range cfg.Topics {
 		configured = append(configured, name)

@@ -120,7 +120,9 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) (report, err
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	ledger := newLedger(s.events)
-	if err = play(bounded, stack, obs, ledger, s, stdout, stderr); err == nil {
+	err = play(bounded, stack, obs, ledger, s, stdout, stderr)
+	outcome := ledger.report(cfg.Durable)
+	if err == nil {
 		obs.linger(ctx, stderr)
 	}
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
@@ -128,7 +130,7 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) (report, err
 	if errClose := errors.Join(obs.close(closing), stack.Close(closing)); errClose != nil {
 		logger.Warn("quickstart: closing", "err", errClose)
 	}
-	return ledger.report(cfg.Durable), err
+	return outcome, err
 }
 
 // play runs the three parts side by side. A run that ends before it is complete is not an error: the report shows it.

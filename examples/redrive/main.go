@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -48,12 +49,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	cfg, err := dual.Load(s.config)
-	if err != nil {
-		return err
-	}
-	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	stack, err := dual.Open(ctx, cfg, adapters.All(), func(o *dual.Options) { o.Logger = logger })
+	stack, err := open(ctx, s.config, stderr)
 	if err != nil {
 		return err
 	}
@@ -61,6 +57,23 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer done()
 	return errors.Join(err, stack.Close(closing))
+}
+
+// open opens the durable backend of the file alone, and creates none of its topics.
+func open(ctx context.Context, path string, stderr io.Writer) (*dual.Stack, error) {
+	cfg, err := dual.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := dual.Check(cfg, adapters.All()); err != nil {
+		return nil, err
+	}
+	if cfg.Durable == "memory" {
+		return nil, fmt.Errorf("%s: the backend memory lives and ends with its own process: name a file with another one", path)
+	}
+	cfg.Topics, cfg.Realtime = nil, ""
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return dual.Open(ctx, cfg, adapters.All(), func(o *dual.Options) { o.Logger = logger })
 }
 
 // settings are the command line.
@@ -88,7 +101,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 			return nil
 		})
 	}
-	list(&r.Select.Classes, "class", "only this `class`: permanent, exhausted, panic, timeout, undecodable, rejected or failed")
+	list(&r.Select.Classes, "class", "only this `class`: "+strings.Join(classes(), ", "))
 	list(&r.Select.Types, "type", "only events of this `type`")
 	list(&r.Select.IDs, "id", "only the event with this `id`")
 	list(&r.Select.Groups, "group", "only what failed in this `group`")
@@ -115,7 +128,20 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	if s.config == "" {
 		return s, errors.New("-config is missing: name the file that describes the backend")
 	}
+	for _, c := range r.Select.Classes {
+		if !slices.Contains(classes(), c) {
+			return s, fmt.Errorf("-class %q: use one of %s", c, strings.Join(classes(), ", "))
+		}
+	}
 	return s, s.choose(f.Args())
+}
+
+// classes are the reasons for which events are poisoned.
+func classes() []string {
+	return []string{
+		middleware.ReasonPermanent, middleware.ReasonExhausted, middleware.ReasonPanic, middleware.ReasonTimeout,
+		middleware.ReasonUndecodable, middleware.ReasonRejected, middleware.ReasonFailed,
+	}
 }
 
 // choose reads the verb.
@@ -125,6 +151,9 @@ func (s *settings) choose(args []string) error {
 	}
 	switch s.verb = args[0]; s.verb {
 	case "list", "show", "redrive", "drop":
+		if s.redrive.Topic == "" {
+			return errors.New("-topic is missing: name a poison topic, such as orders.poison")
+		}
 		return durable.CheckTopic(s.redrive.Topic)
 	default:
 		return fmt.Errorf("unknown command %q: use list, show, redrive or drop", s.verb)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/middleware"
 )
 
@@ -32,8 +34,22 @@ func list(ctx context.Context, r middleware.Redrive, out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%d events in %s\n", n, r.Topic)
+	note := ""
+	if missing(ctx, r) {
+		note = ", which does not exist: nothing was poisoned, or the topic has another name"
+	}
+	_, err := fmt.Fprintf(out, "%d events in %s%s\n", n, r.Topic, note)
 	return err
+}
+
+// missing tells whether there is no such topic, as far as the backend says so.
+func missing(ctx context.Context, r middleware.Redrive) bool {
+	admin, ok := r.Backend.(durable.Administrator)
+	if !ok {
+		return false
+	}
+	_, err := admin.DescribeTopic(ctx, r.Topic)
+	return errors.Is(err, durable.ErrTopicNotFound)
 }
 
 // show prints each event in full.

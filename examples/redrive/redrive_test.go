@@ -102,6 +102,9 @@ func TestAPoisonTopicIsListedShownRedrivenAndDropped(t *testing.T) {
 	if text := redrive(t, with("list")...); !strings.Contains(text, "2 events") {
 		t.Errorf("the rest:\n%s", text)
 	}
+	if text := redrive(t, "-config", config, "-topic", topic+".other", "list"); !strings.Contains(text, "0 events") || !strings.Contains(text, "does not exist") {
+		t.Errorf("a topic that does not exist:\n%s", text)
+	}
 	n := 0
 	for _, err := range b.Replay(t.Context(), topic, durable.Range{}) {
 		if err != nil {
@@ -119,7 +122,10 @@ func TestBadCommandLinesSayWhatToDo(t *testing.T) {
 		{"list", "-config is missing"},
 		{"-config x", "name one of list"},
 		{"-config x -topic t move", `unknown command "move"`},
-		{"-config x list", "invalid topic"},
+		{"-config x list", "-topic is missing"},
+		{"-config x -topic a/b list", "invalid topic"},
+		{"-config x -topic t -class broken list", `-class "broken": use one of permanent`},
+		{"-config ../quickstart/memory.yaml -topic t list", "the backend memory"},
 		{"-config x -topic t -since never list", "-since"},
 		{"-config x -topic t -until never list", "-until"},
 		{"-config no/such/file -topic t list", "no such file"},

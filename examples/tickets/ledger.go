@@ -104,9 +104,13 @@ func (r report) table(out io.Writer) error {
 	row := func(name string, value any, note string) { fmt.Fprintf(w, "%s\t%v\t%s\n", name, value, note) }
 	row("backend", r.Backend, "")
 	row("published", r.Published, "by this process")
-	row("processed", r.Processed, "by this process")
+	row("processed", r.Processed, "by this process, of whoever published it")
 	row("duplicates", r.Duplicates, "handled again")
-	row("order violations", r.OrderViolations, "within a ticket")
+	note := "within a ticket"
+	if r.Order == orderNone {
+		note += ", where no order was asked for"
+	}
+	row("order violations", r.OrderViolations, note)
 	row("run", fmt.Sprintf("%.2f s", r.Seconds), "")
 	for _, name := range slices.Sorted(maps.Keys(r.PerMember)) {
 		row("member "+name, r.PerMember[name], "")

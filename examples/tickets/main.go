@@ -1,5 +1,5 @@
 // Command tickets publishes tickets and handles them in a group whose members share the work: in one process on
-// memory by default, or in as many terminals as you like on Redis Streams.
+// memory by default, or in as many terminals as you like on Redis Streams (redis.yaml) or Kafka (kafka.yaml).
 //
 //	go run ./examples/tickets
 //	go run ./examples/tickets -config examples/tickets/redis.yaml -role consumer   # in five terminals
@@ -86,8 +86,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	f.IntVar(&s.concurrency, "concurrency", 100, "handlers side by side in a member")
 	f.IntVar(&s.members, "members", 1, "members of the group in this process")
 	f.StringVar(&s.role, "role", roleBoth, "publisher, consumer or both")
-	f.StringVar(&s.order, "order", orderKey, "key: in order per ticket; none: members compete for entries")
-	f.StringVar(&s.group, "group", "tickets", "`name` of the group")
+	f.StringVar(&s.order, "order", orderKey, "key: in order per ticket; none: members compete for entries, in no order (Kafka keeps it all the same)")
+	f.StringVar(&s.group, "group", "tickets", "`name` of the group; a new one begins with everything that is stored, earlier runs included")
 	f.DurationVar(&s.work, "work", 100*time.Millisecond, "how long a handler takes")
 	f.DurationVar(&s.timeout, "timeout", 10*time.Minute, "bound on the whole run")
 	f.BoolVar(&s.verbose, "v", false, "print a line for every entry that is handled")

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/dualstream/dualstream/adapters"
+	"github.com/dualstream/dualstream/dual"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -62,6 +65,23 @@ func checkComplete(t *testing.T, r report, entries int) {
 	t.Helper()
 	if r.Published != entries || r.Processed != entries || r.Duplicates != 0 {
 		t.Errorf("got %+v, want %d entries published and processed", r, entries)
+	}
+}
+
+func TestEveryFileIsACompleteConfiguration(t *testing.T) {
+	files, err := filepath.Glob("*.yaml")
+	if err != nil || len(files) != 3 {
+		t.Fatalf("got %v, %v, want three files", files, err)
+	}
+	for _, file := range files {
+		cfg, err := dual.Load(file)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if err := dual.Check(cfg, adapters.All()); err != nil || cfg.Topics["tickets"].Partitions != 10 {
+			t.Errorf("%s: got %v and topics %v, want 10 partitions of tickets", file, err, cfg.Topics)
+		}
 	}
 }
 
