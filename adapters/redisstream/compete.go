@@ -52,7 +52,8 @@ type competitor struct {
 	leave    sync.Once
 	leftErr  error // written before left is closed
 
-	pace pace
+	pace pace // the reader's
+	size int  // the reader's: bytes of a payload in the last batch, about; 0: nothing was read
 
 	settling sync.Mutex // held by SetTopics; taken before mu
 

@@ -87,7 +87,7 @@ func (m *competitor) doubt(ctx context.Context, s *share) error {
 	}
 	m.mu.Unlock()
 	for from := "-"; len(missing) > 0; {
-		page, err := m.pending(ctx, s, from)
+		page, err := m.pending(ctx, s, from, readCount)
 		if err != nil {
 			return err
 		}

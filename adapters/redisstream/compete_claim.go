@@ -10,7 +10,7 @@ import (
 // adopt reads a page of the entries that are pending for this member and that it does not hold, as after a restart
 // under the same name, or when the reply of a read was lost. Their delivery counts rise by one.
 func (m *competitor) adopt(s turn) error {
-	page, err := m.pending(m.ctx, s.share, s.adoptFrom)
+	page, err := m.pending(m.ctx, s.share, s.adoptFrom, m.few(readCount))
 	if err != nil {
 		return err
 	}
@@ -52,10 +52,10 @@ func (m *competitor) adopt(s turn) error {
 	return nil
 }
 
-// pending is a page of what is pending for this member.
-func (m *competitor) pending(ctx context.Context, s *share, from string) ([]redis.XPendingExt, error) {
+// pending is a page of at most most of what is pending for this member.
+func (m *competitor) pending(ctx context.Context, s *share, from string, most int) ([]redis.XPendingExt, error) {
 	return m.b.control.XPendingExt(ctx, &redis.XPendingExtArgs{
-		Stream: s.key, Group: m.group.Name, Start: from, End: "+", Count: readCount, Consumer: m.group.Member,
+		Stream: s.key, Group: m.group.Name, Start: from, End: "+", Count: int64(most), Consumer: m.group.Member,
 	}).Result()
 }
 

@@ -149,7 +149,7 @@ func (m *competitor) readOnce(nextClaim *time.Time) error {
 		more = more || s.adopting
 	}
 	if now := time.Now(); !now.Before(*nextClaim) {
-		full, err := m.claimIdle(shares, min(room, readCount))
+		full, err := m.claimIdle(shares, m.few(min(room, readCount)))
 		if err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func (m *competitor) readOnce(nextClaim *time.Time) error {
 			*nextClaim = now.Add(min(m.b.claimIdle()/4, time.Second))
 		}
 	}
-	return m.readNew(shares, min(room, readCount), more)
+	return m.readNew(shares, m.few(min(room, readCount)), more)
 }
 
 // readNew reads about most entries from all shares together, and waits for new ones unless there is more to do.
@@ -223,6 +223,10 @@ func (m *competitor) push(ds []durable.Delivery) {
 		return
 	}
 	m.note(ds)
+	m.size = 1
+	for _, d := range ds {
+		m.size += len(d.Message.Payload) / len(ds)
+	}
 	select {
 	case m.batches <- ds:
 	case <-m.ctx.Done():

@@ -5,6 +5,15 @@ import (
 	"time"
 )
 
+func TestLargeEntriesAreReadByTheFew(t *testing.T) {
+	for size, want := range map[int]int{0: leastOpen, 1: readCount, readBytes / 4: 4, 2 * readBytes: 1} {
+		m := competitor{size: size}
+		if n := m.few(readCount); n != want {
+			t.Errorf("of %d bytes: got %d, want %d", size, n, want)
+		}
+	}
+}
+
 func TestAMemberTakesAboutWhatItCanWorkOff(t *testing.T) {
 	var p pace
 	now := time.Now()
