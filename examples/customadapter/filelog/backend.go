@@ -19,10 +19,11 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
+const poll = 2 * time.Millisecond // between two looks at what other processes do
+
 // Settings are the keys of the section durable.filelog of a configuration file.
 type Settings struct {
-	Dir  string        `yaml:"dir"`  // where the files are; it is made. Required
-	Poll time.Duration `yaml:"poll"` // between two looks at what other processes do; required, such as 5ms
+	Dir string `yaml:"dir"` // where the files are; it is made. Required
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -30,15 +31,12 @@ func (s Settings) Check() error {
 	if s.Dir == "" {
 		return durable.Invalid("dir", "", "name a directory")
 	}
-	if s.Poll <= 0 {
-		return durable.Invalid("poll", s.Poll.String(), "write a duration such as 5ms")
-	}
 	return nil
 }
 
 // Backend implements durable.Backend.
 type Backend struct {
-	settings  Settings
+	dir       string
 	life      context.Context // ends with Close
 	end       context.CancelFunc
 	calls     sync.RWMutex // held for reading by calls in flight
@@ -49,7 +47,7 @@ var _ durable.Backend = (*Backend)(nil)
 
 // Open returns a backend. It touches no file yet.
 func Open(s Settings) (*Backend, error) {
-	b := &Backend{settings: s}
+	b := &Backend{dir: s.Dir}
 	b.life, b.end = context.WithCancel(context.Background())
 	return b, s.Check()
 }
@@ -69,7 +67,7 @@ func (b *Backend) open(ctx context.Context, topic string) (*log, error) {
 	if err := errors.Join(ctx.Err(), durable.CheckTopic(topic)); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(b.settings.Dir, topic)
+	dir := filepath.Join(b.dir, topic)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
 	}
@@ -94,7 +92,7 @@ func (b *Backend) open(ctx context.Context, topic string) (*log, error) {
 
 // pause waits until it is time to look again. A life that ends is ErrClosed.
 func (b *Backend) pause(ctx, life context.Context) error {
-	timer := time.NewTimer(b.settings.Poll)
+	timer := time.NewTimer(poll)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -114,22 +112,18 @@ func (b *Backend) Append(ctx context.Context, topic string, msgs ...*message.Mes
 	if err := durable.CheckAppend(topic, 0, msgs); err != nil || n == 0 {
 		return none, err
 	}
-	var lines []byte
-	ends, err := make([]int, n), error(nil)
-	for i, msg := range msgs {
-		if lines, err = appendRecord(lines, time.Now(), msg); err != nil {
-			return none, durable.FailInvalid(topic, n, i, err)
-		}
-		ends[i] = len(lines)
-	}
 	l, err := b.open(ctx, topic)
 	if err != nil {
 		return none, durable.FailAll(topic, n, durable.NotSent, fmt.Errorf("filelog: %w", err))
 	}
-	defer func() { _ = l.file.Close() }() // what was written is synced
+	defer l.file.Close()
+	var lines []byte
 	ps := make([]durable.Position, n)
-	for i, end := range ends {
-		ps[i] = l.position(l.end + int64(end))
+	for i, msg := range msgs {
+		if lines, err = appendRecord(lines, time.Now(), msg); err != nil {
+			return none, durable.FailInvalid(topic, n, i, err)
+		}
+		ps[i] = l.position(l.end + int64(len(lines)))
 	}
 	if err := l.write(lines); err != nil {
 		return none, durable.FailAll(topic, n, durable.Unknown, fmt.Errorf("filelog: %w: %w", durable.ErrUnavailable, err))

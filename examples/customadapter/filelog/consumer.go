@@ -26,6 +26,7 @@ type consumer struct {
 
 // seat is the group's place in a topic.
 type seat struct {
+	member   *consumer
 	group    durable.Group
 	topic    string
 	log      *log
@@ -61,7 +62,7 @@ func (c *consumer) sit(ctx context.Context, g durable.Group, t durable.TopicStar
 	if err != nil {
 		return err
 	}
-	s := &seat{group: g, topic: t.Topic, log: l}
+	s := &seat{member: c, group: g, topic: t.Topic, log: l}
 	path := filepath.Join(filepath.Dir(l.file.Name()), "group-"+g.Name)
 	if s.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640); err != nil {
 		return errors.Join(err, l.file.Close())
@@ -96,7 +97,7 @@ func (s *seat) store() error {
 }
 
 // own makes the member the one that works, where nobody else is, and goes on where the group is.
-func (s *seat) own(life context.Context) error {
+func (s *seat) own() error {
 	if locked, err := tryLock(s.file); err != nil || !locked {
 		return err
 	}
@@ -112,14 +113,14 @@ func (s *seat) own(life context.Context) error {
 		return err
 	}
 	s.epoch++
-	s.claim = durable.NewClaim(life, s.topic, 0, s.epoch)
+	s.claim = durable.NewClaim(s.member.life, s.topic, 0, s.epoch)
 	return s.store()
 }
 
 // fetch appends deliveries to ds until there are most: what was released first, then what is new.
-func (s *seat) fetch(ds []durable.Delivery, most int, life context.Context) ([]durable.Delivery, error) {
+func (s *seat) fetch(ds []durable.Delivery, most int) ([]durable.Delivery, error) {
 	if s.claim == nil {
-		if err := s.own(life); err != nil || s.claim == nil {
+		if err := s.own(); err != nil || s.claim == nil {
 			return ds, err
 		}
 	}
@@ -172,7 +173,7 @@ func (c *consumer) take(most int) (ds []durable.Delivery, err error) {
 	}
 	c.turn++
 	for i := range c.seats {
-		ds, err = c.seats[(c.turn+i)%len(c.seats)].fetch(ds, most, c.life)
+		ds, err = c.seats[(c.turn+i)%len(c.seats)].fetch(ds, most)
 		if err != nil || len(ds) == most {
 			break
 		}
@@ -203,7 +204,8 @@ func (c *consumer) finish(ds []durable.Delivery, f func(s *seat, i int)) (err er
 	}
 	for _, s := range c.seats {
 		for _, d := range ds {
-			i := slices.IndexFunc(s.handed, func(r record) bool { return s.claim == d.Claim && s.log.position(r.to) == d.Position })
+			to, _ := s.log.offset(d.Position)
+			i := slices.IndexFunc(s.handed, func(r record) bool { return s.claim == d.Claim && r.to == to })
 			if i >= 0 {
 				f(s, i)
 			}

@@ -1,8 +1,11 @@
 package filelog_test
 
 import (
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/durable/durabletest"
@@ -12,7 +15,7 @@ import (
 
 func open(t testing.TB, dir string) *filelog.Backend {
 	t.Helper()
-	b, err := filelog.Open(filelog.Settings{Dir: dir, Poll: time.Millisecond})
+	b, err := filelog.Open(filelog.Settings{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +25,22 @@ func open(t testing.TB, dir string) *filelog.Backend {
 func TestConformance(t *testing.T) {
 	dir := t.TempDir()
 	durabletest.Run(t, durabletest.Harness{
-		New:      func(t testing.TB) durable.Backend { return open(t, dir) },
-		NewTopic: func(t testing.TB, _ int) string { return testenv.Name(t, "topic") },
+		New: func(t testing.TB) durable.Backend { return open(t, dir) },
+		NewTopic: func(t testing.TB, _ int) string {
+			topic, b := testenv.Name(t, "topic"), open(t, dir)
+			for _, err := range b.Replay(t.Context(), topic, durable.Range{}) { // makes it
+				t.Fatal(err)
+			}
+			_ = b.Close(t.Context())
+			return topic
+		},
+		Foreign: func(t testing.TB, topic string) {
+			text := "not JSON"
+			line := fmt.Sprintf("%08x %s\n", crc32.ChecksumIEEE([]byte(text)), text)
+			image := read(t, filepath.Join(dir, topic, "log"))
+			if err := os.WriteFile(filepath.Join(dir, topic, "log"), []byte(image+line), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
 	})
 }

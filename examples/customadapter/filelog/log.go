@@ -40,9 +40,15 @@ func (l *log) repair() error {
 	if err := l.look(); err != nil || size == l.end {
 		return err
 	}
+	if size < l.end {
+		return fmt.Errorf("%s has %d bytes and had %d: restore it", l.file.Name(), size, l.end)
+	}
 	for rec, err := range l.records(l.end, size) {
-		if err != nil {
+		if errors.Is(err, errTorn) {
 			break
+		}
+		if err != nil {
+			return err
 		}
 		l.end = rec.to
 	}
@@ -63,11 +69,16 @@ func (l *log) look() error {
 
 // write appends lines and returns when they are on the disk; after an error they may be.
 func (l *log) write(lines []byte) error {
-	if _, err := l.file.WriteAt(lines, l.end); err != nil {
-		return errors.Join(err, l.file.Truncate(l.end))
+	head := l.end
+	_, err := l.file.WriteAt(lines, head)
+	if err == nil {
+		l.end += int64(len(lines))
+		err = l.commit()
 	}
-	l.end += int64(len(lines))
-	return l.commit()
+	if err != nil {
+		return errors.Join(err, l.file.Truncate(head))
+	}
+	return nil
 }
 
 // commit makes what is written last, and then visible.

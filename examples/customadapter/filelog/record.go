@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"time"
 	"unicode/utf8"
 
@@ -44,8 +45,11 @@ func appendRecord(dst []byte, at time.Time, msg *message.Message) ([]byte, error
 // readRecord reads the record that begins at offset from. What is not a whole one is errTorn.
 func readRecord(r *bufio.Reader, from int64) (record, error) {
 	line, err := r.ReadBytes('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return record{}, err
+	}
 	if err != nil || len(line) < 10 {
-		return record{}, errors.Join(errTorn, err)
+		return record{}, errTorn
 	}
 	text := line[9 : len(line)-1]
 	if fmt.Sprintf("%08x ", crc32.ChecksumIEEE(text)) != string(line[:9]) {

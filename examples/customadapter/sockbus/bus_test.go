@@ -13,15 +13,11 @@ import (
 
 const envDir = "SOCKBUS_DIR"
 
-// shortDir is a new directory whose path leaves room for the name of a socket.
-func shortDir(t *testing.T) string {
+// newDir is a new directory. Its path is relative and so leaves room for the name of a socket.
+func newDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "bus")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
+	t.Chdir(t.TempDir())
+	return "bus"
 }
 
 func open(t testing.TB, dir string) *sockbus.Bus {
@@ -43,12 +39,12 @@ func TestMain(m *testing.M) {
 }
 
 func TestConformance(t *testing.T) {
-	dir := shortDir(t)
+	dir := newDir(t)
 	realtimetest.Run(t, realtimetest.Harness{New: func(t testing.TB) realtime.Backend { return open(t, dir) }})
 }
 
 func TestAnotherBusOfTheDirectoryHears(t *testing.T) {
-	dir := shortDir(t)
+	dir := newDir(t)
 	sender, listener := open(t, dir), open(t, dir)
 	defer func() { _ = sender.Close(t.Context()) }()
 	defer func() { _ = listener.Close(t.Context()) }()
@@ -66,7 +62,7 @@ func TestAnotherBusOfTheDirectoryHears(t *testing.T) {
 }
 
 func TestASocketOfAKilledProcessIsRemoved(t *testing.T) {
-	dir := shortDir(t)
+	dir := newDir(t)
 	p := testenv.Reexec(t, "listener", envDir+"="+dir)
 	p.AwaitLine(time.Minute, "open")
 	p.Kill()
