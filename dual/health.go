@@ -146,7 +146,9 @@ func (h *Health) Live(ctx context.Context) HealthReport {
 // Ready tells whether the process can do its work now: whether no part has failed. After Close it is not.
 func (h *Health) Ready(ctx context.Context) HealthReport {
 	r := h.probe(ctx, func(HealthCheck) bool { return true })
-	h.note(r)
+	if ctx.Err() == nil { // who left early has not seen it
+		h.note(r)
+	}
 	return r
 }
 

@@ -154,10 +154,13 @@ func (b *Breaker) Append(inner durable.Backend) durable.Backend {
 	})
 }
 
-// unavailable is err where the broker did not answer.
+// unavailable is err where the broker did not answer. A caller that left says nothing about it.
 func unavailable(err error) error {
 	if errors.Is(err, durable.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
 		return durable.ErrUnavailable
+	}
+	if errors.Is(err, context.Canceled) {
+		return context.Canceled // busy: it counts for nothing
 	}
 	return nil
 }

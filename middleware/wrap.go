@@ -26,9 +26,12 @@ type appender struct {
 }
 
 var (
-	_ durable.HealthChecker = (*appender)(nil)
-	_ durable.Administrator = (*appender)(nil)
-	_ durable.LagReporter   = (*appender)(nil)
+	_ durable.HealthChecker      = (*appender)(nil)
+	_ durable.Administrator      = (*appender)(nil)
+	_ durable.GroupAdministrator = (*appender)(nil)
+	_ durable.LagReporter        = (*appender)(nil)
+	_ durable.Trimmer            = (*appender)(nil)
+	_ durable.Remover            = (*appender)(nil)
 )
 
 // Append implements durable.Backend.
@@ -77,6 +80,46 @@ func (a *appender) Lag(ctx context.Context, group, topic string) ([]durable.Part
 		return l.Lag(ctx, group, topic)
 	}
 	return nil, a.lacks("report lag")
+}
+
+// Groups implements durable.GroupAdministrator.
+func (a *appender) Groups(ctx context.Context, topic string) ([]string, error) {
+	if admin, ok := a.Backend.(durable.GroupAdministrator); ok {
+		return admin.Groups(ctx, topic)
+	}
+	return nil, a.lacks("name groups")
+}
+
+// ResetGroup implements durable.GroupAdministrator.
+func (a *appender) ResetGroup(ctx context.Context, group, topic string, start durable.Start) error {
+	if admin, ok := a.Backend.(durable.GroupAdministrator); ok {
+		return admin.ResetGroup(ctx, group, topic, start)
+	}
+	return a.lacks("reset groups")
+}
+
+// DeleteGroup implements durable.GroupAdministrator.
+func (a *appender) DeleteGroup(ctx context.Context, group, topic string) error {
+	if admin, ok := a.Backend.(durable.GroupAdministrator); ok {
+		return admin.DeleteGroup(ctx, group, topic)
+	}
+	return a.lacks("delete groups")
+}
+
+// Trim implements durable.Trimmer.
+func (a *appender) Trim(ctx context.Context, topic string, t durable.Trim) (durable.Trimmed, error) {
+	if trimmer, ok := a.Backend.(durable.Trimmer); ok {
+		return trimmer.Trim(ctx, topic, t)
+	}
+	return durable.Trimmed{}, a.lacks("trim topics")
+}
+
+// Remove implements durable.Remover.
+func (a *appender) Remove(ctx context.Context, topic string, ps ...durable.Position) (int64, error) {
+	if remover, ok := a.Backend.(durable.Remover); ok {
+		return remover.Remove(ctx, topic, ps...)
+	}
+	return 0, a.lacks("remove records")
 }
 
 func (a *appender) lacks(what string) error {

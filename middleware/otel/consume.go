@@ -110,7 +110,10 @@ type able interface {
 	durable.Backend
 	durable.HealthChecker
 	durable.Administrator
+	durable.GroupAdministrator
 	durable.LagReporter
+	durable.Trimmer
+	durable.Remover
 }
 
 // receiving is a backend whose consumers are traced.

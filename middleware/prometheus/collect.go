@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"maps"
+	"time"
 
 	prom "github.com/prometheus/client_golang/prometheus"
 
@@ -101,7 +102,7 @@ func (c *Consumer) read(s *sink) {
 	if c.lag == nil {
 		return
 	}
-	known, failed := c.lag.read()
+	known, failed := c.lag.read(s.asked[c.lag], s.due)
 	for topic, l := range known {
 		topic = c.m.topics.label(topic)
 		s.most(lagEvents, float64(l.lag), topic, c.backend, c.group)
@@ -155,7 +156,15 @@ func (c *collector) Collect(out chan<- prom.Metric) {
 	c.m.mu.Lock()
 	sources := append([]source(nil), c.m.sources...)
 	c.m.mu.Unlock()
-	s := &sink{sums: make(map[sample]float64), seen: make(map[*durable.Monitor]bool)}
+	s := &sink{
+		sums: make(map[sample]float64), seen: make(map[*durable.Monitor]bool),
+		asked: make(map[*lag]<-chan struct{}), due: time.Now().Add(c.m.o.LagTimeout),
+	}
+	for _, src := range sources {
+		if consumer, ok := src.(*Consumer); ok && consumer.lag != nil {
+			s.asked[consumer.lag] = consumer.lag.begin()
+		}
+	}
 	for _, src := range sources {
 		src.read(s)
 	}

@@ -44,7 +44,8 @@ type handled struct {
 
 // Consumer counts what group g handles from b. The counters of deliveries are those of monitor, which is to be that of
 // durable.ProcessOptions, and the lag is asked for on scrape, for the topics of g. b and monitor may be nil: under a
-// plain router.
+// plain router. It is read for as long as Metrics is: make one for each member, and use it again when that member joins
+// again.
 func (m *Metrics) Consumer(b durable.Backend, g durable.Group, monitor *durable.Monitor) *Consumer {
 	c := &Consumer{m: m, group: m.groups.label(g.Name), monitor: monitor}
 	if b != nil {

@@ -1,6 +1,8 @@
 package prometheus
 
 import (
+	"time"
+
 	prom "github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dualstream/dualstream/durable"
@@ -21,8 +23,10 @@ type sample struct {
 
 // sink sums up series, because several sources may share one.
 type sink struct {
-	sums map[sample]float64
-	seen map[*durable.Monitor]bool // read already, because members may share one
+	sums  map[sample]float64
+	seen  map[*durable.Monitor]bool // read already, because members may share one
+	asked map[*lag]<-chan struct{}  // what to wait for, until due
+	due   time.Time
 }
 
 func (s *sink) add(f *family, v float64, labels ...string) {

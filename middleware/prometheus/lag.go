@@ -9,7 +9,7 @@ import (
 )
 
 // lag asks a backend how far a group is behind: at scrape, at most once every Options.LagFresh, and never twice at the
-// same time.
+// same time. A scrape begins with all of them before it waits for the first.
 type lag struct {
 	reporter durable.LagReporter
 	group    string
@@ -31,11 +31,10 @@ func newLag(o Options, r durable.LagReporter, g durable.Group) *lag {
 	return &lag{reporter: r, group: g.Name, topics: g.Topics, fresh: o.LagFresh, timeout: o.LagTimeout}
 }
 
-// read is what is known, asked for now unless it is fresh. Topics of which nothing is known are absent.
-func (l *lag) read() (known map[string]topicLag, errors uint64) {
-	done := l.begin()
+// read is what is known after done, which begin returned, or at due. Topics of which nothing is known are absent.
+func (l *lag) read(done <-chan struct{}, due time.Time) (known map[string]topicLag, errors uint64) {
 	if done != nil {
-		timer := time.NewTimer(l.timeout)
+		timer := time.NewTimer(time.Until(due))
 		defer timer.Stop()
 		select {
 		case <-done:

@@ -43,7 +43,7 @@ type Options struct {
 	MaxGroups int
 	// LagFresh is how long a lag that was asked for is used again. Defaults to 5 s.
 	LagFresh time.Duration
-	// LagTimeout bounds how long a scrape waits for the lag. Defaults to 2 s. A lag that does not come is left out.
+	// LagTimeout bounds how long a scrape waits for the lag of all groups. Defaults to 2 s. A lag that does not come is left out.
 	LagTimeout time.Duration
 	// Watermill also shows the metrics of Watermill's own components/metrics, under its names, for dashboards that
 	// exist. Defaults to none.
