@@ -98,8 +98,17 @@ func (b *Backend) DeleteTopic(ctx context.Context, topic string) error {
 	if err != nil {
 		return fmt.Errorf("redisstream: delete topic %q: %w", topic, err)
 	}
-	for p := range n {
-		if err := b.control.Del(ctx, streamKey(topic, p, n)).Err(); err != nil {
+	for i := range n {
+		p := newPlace(topic, i, n)
+		groups, err := b.groupsAt(ctx, p)
+		if err != nil {
+			return err
+		}
+		keys := []string{p.key}
+		for _, g := range groups {
+			keys = append(keys, p.groupKey(g.Name))
+		}
+		if err := b.control.Del(ctx, keys...).Err(); err != nil {
 			return fmt.Errorf("redisstream: delete topic %q: %w", topic, unavailable(err))
 		}
 	}

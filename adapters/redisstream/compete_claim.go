@@ -10,7 +10,7 @@ import (
 // adopt reads a page of the entries that are pending for this member and that it does not hold, as after a restart
 // under the same name, or when the reply of a read was lost. Their delivery counts rise by one.
 func (m *competitor) adopt(s turn) error {
-	page, err := m.pending(m.ctx, s.share, s.adoptFrom, m.few(readCount))
+	page, err := m.pending(m.ctx, s.share, s.adoptFrom, few(readCount, m.size))
 	if err != nil {
 		return err
 	}

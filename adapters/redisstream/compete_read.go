@@ -149,7 +149,7 @@ func (m *competitor) readOnce(nextClaim *time.Time) error {
 		more = more || s.adopting
 	}
 	if now := time.Now(); !now.Before(*nextClaim) {
-		full, err := m.claimIdle(shares, m.few(min(room, readCount)))
+		full, err := m.claimIdle(shares, few(min(room, readCount), m.size))
 		if err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func (m *competitor) readOnce(nextClaim *time.Time) error {
 			*nextClaim = now.Add(min(m.b.claimIdle()/4, time.Second))
 		}
 	}
-	return m.readNew(shares, m.few(min(room, readCount)), more)
+	return m.readNew(shares, few(min(room, readCount), m.size), more)
 }
 
 // readNew reads about most entries from all shares together, and waits for new ones unless there is more to do.

@@ -57,14 +57,6 @@ func (m *competitor) makeRoom() int {
 	return 0
 }
 
-// few is at most most, and as many entries as a reply should hold, so that large ones arrive in time.
-func (m *competitor) few(most int) int {
-	if m.size == 0 {
-		return min(most, leastOpen)
-	}
-	return min(most, max(readBytes/m.size, 1))
-}
-
 // opened is how many deliveries were read and not given to Ack, and when something was.
 func (m *competitor) opened() (n int, lastAck time.Time) {
 	m.mu.Lock()

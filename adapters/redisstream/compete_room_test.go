@@ -6,9 +6,8 @@ import (
 )
 
 func TestLargeEntriesAreReadByTheFew(t *testing.T) {
-	for size, want := range map[int]int{0: leastOpen, 1: readCount, readBytes / 4: 4, 2 * readBytes: 1} {
-		m := competitor{size: size}
-		if n := m.few(readCount); n != want {
+	for size, want := range map[int]int{0: fewEntries, 1: readCount, readBytes / 4: 4, 2 * readBytes: 1} {
+		if n := few(readCount, size); n != want {
 			t.Errorf("of %d bytes: got %d, want %d", size, n, want)
 		}
 	}

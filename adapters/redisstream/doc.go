@@ -53,7 +53,8 @@
 // What a lease cannot fence: the effects of a handler that goes on after its context has ended; a failover, because
 // replication is asynchronous, which may take leases and positions back to an earlier state; FLUSHALL, which removes
 // the leases (members take back what they own, and take nothing else for Config.LeaseTTL, but one that joins at that
-// very moment does not know); programs that move the group by XREADGROUP or XGROUP.
+// very moment does not know); a machine that sleeps, whose monotonic clock may stop, until its next commit is refused;
+// programs that move the group by XREADGROUP or XGROUP.
 //
 // Keys, where P is {topic} for one partition and {topic:0}, {topic:1} … for several, so that a partition lies in one
 // cluster slot: ds:lease:P:GROUP holds the token of the owner; ds:group:P:GROUP is a hash of the group's ordering, the

@@ -39,6 +39,32 @@ func parseEntries(reply any, attempt int) ([]entry, error) {
 	return out, nil
 }
 
+const (
+	fewEntries = 64      // of a first read
+	readBytes  = 4 << 20 // of what a read takes, about
+)
+
+// few is at most most, and as many entries of size bytes as one reply should hold, so that large ones arrive in time.
+// Size is 0 where it is unknown.
+func few(most, size int) int {
+	if size == 0 {
+		return min(most, fewEntries)
+	}
+	return min(most, max(readBytes/size, 1))
+}
+
+// sizeOf is the size of an entry of es, about.
+func sizeOf(es []entry) int {
+	sum := len(es)
+	for _, e := range es {
+		for _, f := range e.fields {
+			text, _ := f.(string)
+			sum += len(text)
+		}
+	}
+	return sum / max(len(es), 1)
+}
+
 // delivery is e as a delivery at s. One that cannot be decoded has a DecodeErr and its fields as a JSON object.
 func (b *Backend) delivery(s place, claim *durable.Claim, e entry) durable.Delivery {
 	d := durable.Delivery{

@@ -18,7 +18,6 @@ import (
 
 const (
 	mostBehind   = 4096                  // entries of a partition that are read and not committed; see the package's Limits
-	readBytes    = 4 << 20               // about what one read takes at most, once the size of entries is known
 	orderedBlock = rediskit.MaxBlock     // how long a read waits on the server; nothing waits for it
 	orderedPool  = 1024                  // connections of a member that read: one for each partition that it owns
 	beatMost     = time.Second           // between two looks at the members

@@ -90,11 +90,7 @@ func (c *ordered) awaitRoom(o *tenure, size int) int {
 			return 0
 		}
 		if !full && !paused {
-			n := min(readCount, room)
-			if size > 0 {
-				n = min(n, max(1, readBytes/size))
-			}
-			return n
+			return few(min(readCount, room), size)
 		}
 		if full {
 			poke(c.look) // the keeper tells what is waited for

@@ -62,6 +62,7 @@ type replay struct {
 	follow bool
 	parts  []*stretch
 	yield  func(durable.Record, error) bool
+	size   int // of an entry of the last page, about; 0: none was read
 }
 
 // errEnough ends an iteration whose caller has stopped it.
@@ -117,14 +118,15 @@ func (r *replay) page(ctx context.Context, s *stretch) (n int, over bool, err er
 	if compareIDs(s.after, s.end) >= 0 {
 		return 0, true, nil
 	}
-	from, to := "("+s.after, "+"
+	from, to, count := "("+s.after, "+", few(replayPage, r.size)
 	if s.lagging {
 		from = s.after
+		count++
 	}
 	if !r.follow {
 		to = s.end
 	}
-	reply, err := r.client.Do(ctx, "xrange", s.key, from, to, "count", replayPage).Result()
+	reply, err := r.client.Do(ctx, "xrange", s.key, from, to, "count", count).Result()
 	if err != nil {
 		return 0, false, err
 	}
@@ -132,7 +134,10 @@ func (r *replay) page(ctx context.Context, s *stretch) (n int, over bool, err er
 	if err != nil {
 		return 0, false, err
 	}
-	full := len(es) >= replayPage
+	full := len(es) >= count
+	if len(es) > 0 {
+		r.size = sizeOf(es)
+	}
 	if s.lagging {
 		if es, err = r.contiguous(ctx, s, es); err != nil {
 			return 0, false, err

@@ -100,7 +100,7 @@ func TestAPositionThatIsNotStoredIsExpired(t *testing.T) {
 
 func TestTrimmingThatOvertakesAReplayIsNoSilentGap(t *testing.T) {
 	b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
-	if _, err := b.Append(t.Context(), topic, events(2*replayPage)...); err != nil {
+	if _, err := b.Append(t.Context(), topic, events(2*fewEntries)...); err != nil {
 		t.Fatal(err)
 	}
 	n := 0
@@ -115,7 +115,7 @@ func TestTrimmingThatOvertakesAReplayIsNoSilentGap(t *testing.T) {
 			}
 		}
 	}
-	if n != replayPage || !errors.Is(last, durable.ErrPositionExpired) {
+	if n != fewEntries || !errors.Is(last, durable.ErrPositionExpired) {
 		t.Errorf("got %d records and %v, want one page and ErrPositionExpired", n, last)
 	}
 }
@@ -162,5 +162,60 @@ func TestAReplayStopsWithItsCaller(t *testing.T) {
 	}
 	if _, err := replayed(t, b, topic, durable.Range{}); !errors.Is(err, durable.ErrClosed) {
 		t.Errorf("after Close: got %v, want ErrClosed", err)
+	}
+}
+
+func TestAReplayOfLargeEntriesGoesByTheFew(t *testing.T) {
+	b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
+	const total = 4
+	for i := range total {
+		m := event(i)
+		m.Payload = make([]byte, readBytes+1)
+		_, err := b.Append(t.Context(), topic, m)
+		must(t, err)
+	}
+	store(t, b, topic, total, total+2*fewEntries)
+	for _, follow := range []bool{false, true} {
+		ids := 0
+		for r, err := range b.Replay(soon(t), topic, durable.Range{Follow: follow}) {
+			must(t, err)
+			if r.Message.UUID != event(ids).UUID {
+				t.Fatalf("got %s, want number %d", r.Message.UUID, ids)
+			}
+			if ids++; follow && ids == total+2*fewEntries {
+				break
+			}
+		}
+		if ids != total+2*fewEntries {
+			t.Errorf("got %d entries, want %d", ids, total+2*fewEntries)
+		}
+	}
+}
+
+func TestAPageOfOneLargeEntryMovesOn(t *testing.T) {
+	b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
+	store(t, b, topic, 0, 5)
+	parts, err := b.stretches(t.Context(), topic, durable.Range{})
+	must(t, err)
+	run := &replay{b: b, topic: topic, client: b.control, parts: parts, yield: func(durable.Record, error) bool { return true }}
+	for _, lagging := range []bool{false, true} {
+		parts[0].lagging = lagging
+		run.size = 2 * readBytes
+		if n, _, err := run.page(t.Context(), parts[0]); n != 1 || err != nil {
+			t.Errorf("lagging %t: got %d entries, %v, want one", lagging, n, err)
+		}
+	}
+}
+
+func TestADeletedTopicLeavesNoKeys(t *testing.T) {
+	addr := testenv.Redis(t)
+	b, topic := open(t, Config{Connection: Connection{Addr: addr}}), testenv.Name(t, "t")
+	must(t, b.CreateTopic(t.Context(), durable.TopicSpec{Name: topic, Partitions: 2}))
+	for _, g := range []durable.Group{competing(topic, "m"), {Name: "ordered", Topics: durable.Topics(topic)}} {
+		must(t, join(t, b, g).Close(t.Context()))
+	}
+	must(t, b.DeleteTopic(t.Context(), topic))
+	if keys := client(t, addr).Keys(t.Context(), "*"+topic+"*").Val(); len(keys) > 0 {
+		t.Errorf("got %q, want none", keys)
 	}
 }
