@@ -136,7 +136,7 @@ func (p *Publisher) Stats() Stats {
 // Close refuses new calls with ErrClosed, waits for those in flight and for what waits to be announced until ctx is
 // done, and closes no backend. It is idempotent.
 func (p *Publisher) Close(ctx context.Context) error {
-	errs := []error{p.store.Shutdown(ctx), p.flights.close(ctx)}
+	errs := []error{p.flights.close(ctx), p.store.Shutdown(ctx)} // a call may have appends before it
 	if p.bus != nil {
 		errs = append(errs, p.bus.Close(ctx))
 	}

@@ -151,6 +151,8 @@ func TestVerbsAreFoundInAChain(t *testing.T) {
 		{Release(Stop(errHandler)), VerbRelease},
 		{fmt.Errorf("wrapped: %w", Stop(errHandler)), VerbStop},
 		{Undecodable(errHandler), VerbRetry},
+		{&PanicError{Value: Park(errHandler)}, VerbRetry},
+		{Stop(&PanicError{Value: Park(errHandler)}), VerbStop},
 	} {
 		if got := VerbOf(c.err); got != c.want {
 			t.Errorf("VerbOf(%v): got %s, want %s", c.err, got, c.want)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"sync"
 
@@ -146,29 +145,4 @@ func (s *Subscriber) Close() error {
 	s.end()
 	s.running.Wait()
 	return nil
-}
-
-// deliver hands a copy of msg to the receiver of out and waits for its answer. ending ends with the subscription.
-func deliver(ending context.Context, out chan<- *message.Message, msg *message.Message) error {
-	ctx, cancel := context.WithCancel(msg.Context())
-	defer cancel()
-	given := message.NewMessageWithContext(ctx, msg.UUID, msg.Payload)
-	if msg.Metadata != nil {
-		given.Metadata = maps.Clone(msg.Metadata)
-	}
-	select {
-	case out <- given:
-	case <-ending.Done():
-		return Release(errClosing)
-	case <-ctx.Done():
-		return Release(context.Cause(ctx))
-	}
-	select {
-	case <-given.Acked():
-		return nil
-	case <-given.Nacked():
-		return errNacked
-	case <-ctx.Done():
-		return Release(context.Cause(ctx))
-	}
 }

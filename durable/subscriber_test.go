@@ -148,3 +148,64 @@ func TestASubscriberRefusesBadArguments(t *testing.T) {
 	wantNil(t, "SubscribeInitialize", s.SubscribeInitialize("t"))
 	wantNil(t, "Close", s.Close())
 }
+
+func TestTheContextOfAGivenMessageEndsWithItsAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for _, asked := range []bool{false, true} {
+			f := newFake(AckEach)
+			f.feed <- deliveries(NewClaim(context.Background(), "t", 0, 1), 0, "k")
+			s := subscriber(t, f, ProcessOptions{})
+			messages, err := s.Subscribe(t.Context(), "t")
+			wantNil(t, "Subscribe", err)
+			msg := wantMessage(t, messages, "0")
+			ctx := msg.Context()
+			if _, ok := DeliveryOf(ctx); !ok {
+				t.Error("the context has no delivery")
+			}
+			var child context.Context
+			if asked {
+				var cancel context.CancelFunc
+				child, cancel = context.WithCancel(ctx)
+				defer cancel()
+				if ctx.Err() != nil || child.Err() != nil {
+					t.Error("the context has ended before the answer")
+				}
+			}
+			msg.Ack()
+			synctest.Wait()
+			if !errors.Is(context.Cause(ctx), context.Canceled) || !errors.Is(ctx.Err(), context.Canceled) || !isClosed(ctx.Done()) {
+				t.Errorf("asked before: %v: the context goes on after the answer: %v", asked, context.Cause(ctx))
+			}
+			if asked && !isClosed(child.Done()) {
+				t.Error("a context that descends from it goes on after the answer")
+			}
+			wantNil(t, "Close", s.Close())
+		}
+	})
+}
+
+// joining notes as whom members join.
+type joining struct {
+	*fake
+	members []string
+}
+
+func (j *joining) Consume(_ context.Context, g Group) (Consumer, error) {
+	j.members = append(j.members, g.Member)
+	return j.fake, nil
+}
+
+func TestInitializingDisturbsNoMemberThatRuns(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		j := &joining{fake: newFake(AckEach)}
+		s, err := NewSubscriber(j, Group{Name: "g", Member: "m"}, ProcessOptions{})
+		wantNil(t, "NewSubscriber", err)
+		for range 2 {
+			_, err := s.Subscribe(t.Context(), "t")
+			wantNil(t, "Subscribe", err)
+		}
+		wantNil(t, "SubscribeInitialize", s.SubscribeInitialize("t"))
+		wantList(t, "members", j.members, []string{"m", "m-2", "m-initialize"})
+		wantNil(t, "Close", s.Close())
+	})
+}

@@ -43,10 +43,14 @@ type verbError struct {
 func (e *verbError) Error() string { return e.err.Error() }
 func (e *verbError) Unwrap() error { return e.err }
 
-// VerbOf is the outermost verb in err's chain, VerbRetry where there is none.
+// VerbOf is the outermost verb in err's chain, VerbRetry where there is none. What was given to panic has none.
 func VerbOf(err error) Verb {
-	var v *verbError
+	var v, inside *verbError
 	if !errors.As(err, &v) {
+		return VerbRetry
+	}
+	var p *PanicError
+	if errors.As(err, &p) && errors.As(p.Unwrap(), &inside) && inside == v {
 		return VerbRetry
 	}
 	return v.verb
