@@ -1,11 +1,14 @@
 package filelog_test
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/durable/durabletest"
@@ -43,4 +46,21 @@ func TestConformance(t *testing.T) {
 			}
 		},
 	})
+}
+
+func TestWhatJSONWouldChangeIsRefused(t *testing.T) {
+	b := open(t, t.TempDir())
+	defer func() { _ = b.Close(t.Context()) }()
+	value := event("2", "a")
+	value.Metadata["name"] = "\xff"
+	for _, bad := range []*message.Message{value, event("\xff", "a")} {
+		_, err := b.Append(t.Context(), topic, event("1", "a"), bad)
+		var batch *durable.BatchError
+		if !errors.As(err, &batch) || !errors.Is(err, durable.ErrInvalid) || batch.Outcomes[1].Status != durable.Rejected {
+			t.Errorf("got %v, want the second message rejected", err)
+		}
+	}
+	if got := stored(t, b); len(got) != 0 {
+		t.Errorf("got %v stored, want nothing", got)
+	}
 }

@@ -33,6 +33,9 @@ type record struct {
 
 // appendRecord appends to dst what is stored of msg, which JSON can hold if its texts are UTF-8.
 func appendRecord(dst []byte, at time.Time, msg *message.Message) ([]byte, error) {
+	if !utf8.ValidString(msg.UUID) {
+		return dst, durable.Invalid("UUID", msg.UUID, "use UTF-8")
+	}
 	for key, value := range msg.Metadata {
 		if !utf8.ValidString(key + value) {
 			return dst, durable.Invalid("metadata", key, "use UTF-8")

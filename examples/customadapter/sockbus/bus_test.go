@@ -1,7 +1,11 @@
 package sockbus_test
 
 import (
+	"context"
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,13 +33,27 @@ func open(t testing.TB, dir string) *sockbus.Bus {
 	return b
 }
 
-func TestMain(m *testing.M) {
-	testenv.Main(m, map[string]func(){"listener": func() {
-		if _, err := sockbus.Open(sockbus.Settings{Dir: os.Getenv(envDir)}); err == nil {
-			_, _ = os.Stdout.WriteString("open\n")
+func TestMain(m *testing.M) { testenv.Main(m, map[string]func(){"listener": listen}) }
+
+// listen prints what it hears.
+func listen() {
+	ctx := context.Background()
+	b, err := sockbus.Open(sockbus.Settings{Dir: os.Getenv(envDir)})
+	if err != nil {
+		panic(err)
+	}
+	s, err := b.Subscribe(ctx, "c")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("open")
+	for {
+		signal, err := s.Next(ctx)
+		if err != nil {
+			panic(err)
 		}
-		select {}
-	}})
+		fmt.Println(signal.Gap, signal.Notification.ID)
+	}
 }
 
 func TestConformance(t *testing.T) {
@@ -74,4 +92,27 @@ func TestASocketOfAKilledProcessIsRemoved(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("got %d sockets and %v, want the own one alone", len(left), err)
 	}
+}
+
+func TestAProcessThatDidNotReadIsToldThatItMissedSome(t *testing.T) {
+	dir := newDir(t)
+	p := testenv.Reexec(t, "listener", envDir+"="+dir)
+	p.AwaitLine(time.Minute, "open")
+	b := open(t, dir)
+	defer func() { _ = b.Close(t.Context()) }()
+	notify := func(id string, n int) {
+		t.Helper()
+		if err := b.Notify(t.Context(), slices.Repeat([]realtime.Notification{{Channel: "c", ID: id}}, n)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notify("first", 1)
+	p.AwaitLine(time.Minute, "none first")
+	p.Freeze()
+	notify("more than its socket holds", 5000)
+	p.Thaw()
+	testenv.Await(t, time.Minute, func() bool {
+		notify("later", 1)
+		return slices.ContainsFunc(p.Lines(), func(line string) bool { return strings.HasPrefix(line, "overflow") })
+	}, "the gap is told")
 }
