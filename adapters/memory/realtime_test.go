@@ -105,3 +105,21 @@ func TestClosedRealtimeRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestAGapIsToldToEverySubscription(t *testing.T) {
+	r, err := memory.NewRealtime(memory.RealtimeConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close(t.Context()) }()
+	for _, channel := range []string{"a", "b"} {
+		s, err := r.Subscribe(t.Context(), channel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Gap(realtime.GapReconnect)
+		if got, err := s.Next(t.Context()); err != nil || got.Gap != realtime.GapReconnect {
+			t.Errorf("on %s: got %+v and %v, want the gap", channel, got, err)
+		}
+	}
+}
