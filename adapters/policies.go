@@ -211,6 +211,9 @@ func openDedupe(ctx context.Context, s DedupeSettings, deps dual.MiddlewareDeps)
 	down := middleware.FailClosed
 	if s.FailOpen {
 		down = middleware.FailOpen
+		if health := m.Health; health != nil {
+			m.Health = func(ctx context.Context) error { return dual.Degraded(health(ctx)) } // events go on without it
+		}
 	}
 	m.Handler = newByGroup(func(group string) *middleware.Dedupe {
 		return &middleware.Dedupe{Group: group, Store: store, Lease: s.Lease, Keep: s.Keep, StoreDown: down, Logger: deps.Logger}

@@ -52,7 +52,8 @@ const (
 // use. A Dedupe must not be copied after its first use.
 type Dedupe struct {
 	// Group whose events these are. Defaults to the group under durable.Process, to the handler's name under a
-	// Watermill router. A handler that runs under neither needs it.
+	// Watermill router. A handler that runs under neither needs it. Handlers that hand an event on to each other with its
+	// id need groups of their own: within one group it is the same event, which was handled.
 	Group string
 	// Store remembers. Defaults to a MemoryDedupe of its own, which knows this process alone.
 	Store DedupeStore
