@@ -12,4 +12,7 @@
 // The unit is Watermill's *message.Message; an [Event] is a message whose metadata are the CloudEvents
 // attributes. [Publisher] is Watermill's message.Publisher and [Subscriber] its message.Subscriber, so that its
 // Router and middleware run on any Backend.
+//
+// COMPARISON.md in this directory tells what users of Pulse and of watermill-redisstream find here, and which tests
+// prove it.
 package durable
