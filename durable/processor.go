@@ -16,14 +16,15 @@ import (
 // Order. Deliveries with one key run one after the other, in fetch order; different keys side by side, up to
 // Concurrency. Deliveries without a key have no order among themselves. A slow key stalls itself alone until
 // MaxInFlight is reached; when it then holds the window for StallAfter, a log line and [Monitor] name it. Where the
-// consumer is a [Pauser] and there are several claims, one that holds half of MaxInFlight is not fetched from until it
-// moves, so that the others go on.
+// consumer is a [Pauser] and there are several claims, one that holds more than half of MaxInFlight is not fetched from
+// until it holds a quarter, so that the others go on.
 //
 // Results. A nil error of h acknowledges the delivery (in batches, as the backend's Capabilities.Ack says). One with a
 // verb does what its constructor says: [Park], [Release], [Stop]. Any other is a retry: after the delay of [RetryAfter],
-// else of ProcessOptions.Backoff, without end; a policy that gives up is the handler's to add. A delivery that waits for its retry holds its key and its place in flight, but neither a
-// worker nor a goroutine. A panic is recovered, logged and retried as a *PanicError. The error alone decides: the
-// message's own Ack and Nack mean nothing here.
+// else of ProcessOptions.Backoff, without end; a policy that gives up is the handler's to add. A delivery that waits for
+// its retry holds its key and its place in flight, but neither a worker nor a goroutine. A panic is recovered and retried
+// as a *PanicError; it is logged with its stack once for each delivery. The error alone decides: the message's own Ack
+// and Nack mean nothing here.
 //
 // Contexts. The message's context has the values of ctx and the delivery (see DeliveryOf). It ends when the claim is
 // lost and when DrainTimeout is over, not when ctx ends.

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -144,6 +145,10 @@ func (r *run) retryLoop() {
 func (r *run) dueRetries() (time.Duration, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.retries) > 2*r.waiting { // most are of claims that were given up: they would stay in memory until their time
+		r.retries = slices.DeleteFunc(r.retries, func(x retry) bool { return x.t.state != taskWaiting })
+		heap.Init(&r.retries)
+	}
 	now := time.Now()
 	for len(r.retries) > 0 {
 		first := r.retries[0]

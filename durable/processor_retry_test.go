@@ -153,3 +153,25 @@ func TestDefaultBackoffStaysWithinItsBounds(t *testing.T) {
 		t.Errorf("RetryDelay: got %s %v, want 0s true", d, ok)
 	}
 }
+
+func TestRetriesOfAClaimThatIsGivenUpAreNotKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var m Monitor
+		f := newFake(AckEach)
+		kept, given := NewClaim(context.Background(), "t", 0, 1), NewClaim(context.Background(), "t", 1, 1)
+		f.feed <- append(deliveries(kept, 0, "a"), deliveries(given, 10, "b", "c", "d")...)
+		p := start(f, func(*message.Message) error { return RetryAfter(errHandler, time.Hour) }, ProcessOptions{Monitor: &m})
+		time.Sleep(time.Second)
+		given.Drain()
+		time.Sleep(time.Second)
+		m.mu.Lock()
+		r := m.runs[0]
+		m.mu.Unlock()
+		r.mu.Lock()
+		if n := len(r.retries); n != 1 {
+			t.Errorf("%d retries are kept, want the one of the claim that is held", n)
+		}
+		r.mu.Unlock()
+		wantNil(t, "Process", p.end())
+	})
+}

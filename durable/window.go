@@ -118,6 +118,7 @@ func (r *run) forget(t *task, counter *uint64) {
 	case taskWaiting:
 		r.waiting--
 		t.claim.topic.Waiting--
+		poke(r.retryAt) // to forget it
 	case taskParked:
 		r.parked--
 		t.claim.topic.Parked--
