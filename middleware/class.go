@@ -50,7 +50,8 @@ func (e *classified) Unwrap() error { return e.err }
 // Permanent marks err as one that will come again with the same event. A nil err stays nil.
 func Permanent(err error) error { return classify(err, ClassPermanent) }
 
-// Skip marks err as a reason to acknowledge the event without doing anything. A nil err stays nil.
+// Skip marks err as a reason to acknowledge the event without doing anything. Joined with an error that is not marked so
+// it skips nothing. A nil err stays nil.
 func Skip(err error) error { return classify(err, ClassSkip) }
 
 // Busy marks err as no failure of the event, to be tried again after d: it is durable.Release with a delay. A nil err

@@ -52,7 +52,7 @@ type RetryEvent struct {
 	Attempt int // that failed, from 1
 	Delay   time.Duration
 	Err     error
-	Topic   string           // of the publisher, or of the delivery under durable.Process
+	Topic   string           // to publish to, or that the event comes from, where known
 	Message *message.Message // nil on the publishing side
 }
 
@@ -159,7 +159,7 @@ func (r *Retry) inPlace(ctx context.Context, msg *message.Message, h message.Han
 			return nil, s.err
 		}
 		if !s.busy {
-			r.OnRetry(RetryEvent{Attempt: attempt, Delay: s.delay, Err: err, Message: msg})
+			r.OnRetry(RetryEvent{Attempt: attempt, Delay: s.delay, Err: err, Topic: topicOf(ctx, durable.Delivery{}), Message: msg})
 			attempt++
 		}
 		if cause := wait(ctx, s.delay); cause != nil {

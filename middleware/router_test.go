@@ -89,7 +89,10 @@ func TestClosingARouterDuringABackoffReturnsAndPoisonsNothing(t *testing.T) {
 	b := newMemory(t, memory.Config{})
 	pubsub := gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})
 	started := make(chan struct{}, 1)
-	chain, err := middleware.NewChain(poisoning(b), middleware.Retry{Initial: time.Hour, Max: time.Hour, OnRetry: func(middleware.RetryEvent) {
+	chain, err := middleware.NewChain(poisoning(b), middleware.Retry{Initial: time.Hour, Max: time.Hour, OnRetry: func(e middleware.RetryEvent) {
+		if e.Topic != "orders" {
+			t.Errorf("told of a retry of topic %q, want orders", e.Topic)
+		}
 		select {
 		case started <- struct{}{}:
 		default:
