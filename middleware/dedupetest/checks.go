@@ -105,9 +105,8 @@ func checkExtend(e *Env) {
 
 func checkLateConfirm(e *Env) {
 	first, second := e.token(), e.token()
-	e.want("first", e.reserve(first, short, "a", "marker"), reserved, reserved)
-	e.await("the lease of the marker", "marker")
-	e.want("second", e.reserve(second, long, "a"), reserved)
+	e.want("first", e.reserve(first, short, "a"), reserved)
+	e.awaitWith(second, "the second", "a")
 	e.settle(first, long, "a")
 	e.settle(second, 0, "a")
 	e.want("after a late success and a later failure", e.reserve(e.token(), long, "a"), handled)

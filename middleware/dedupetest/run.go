@@ -93,13 +93,19 @@ func (e *Env) want(what string, got []middleware.DedupeState, want ...middleware
 	}
 }
 
-// await asks for key under new tokens until it is reserved.
+// await asks for key under a new token until it is reserved.
 func (e *Env) await(what, key string) {
+	e.Helper()
+	e.awaitWith(e.token(), what, key)
+}
+
+// awaitWith reserves key with token as soon as it is free.
+func (e *Env) awaitWith(token uint64, what, key string) {
 	e.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	ctx := e.context()
-	for e.reserve(e.token(), long, key)[0] != middleware.DedupeReserved {
+	for e.reserve(token, long, key)[0] != middleware.DedupeReserved {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
