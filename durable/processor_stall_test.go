@@ -1,40 +1,18 @@
 package durable
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// lines is a log that several goroutines write.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buf.String(), text)
-}
-
 func TestTheKeyThatStallsTheWindowIsNamedOnce(t *testing.T) {
 	for _, mode := range []AckMode{AckEach, AckThrough} {
 		bubble(t, func(t *testing.T) {
 			var m Monitor
-			var log lines
+			var log logged
 			f := newFake(mode)
 			c := NewClaim(context.Background(), "t", 3, 1)
 			f.feed <- deliveries(c, 0, "ok", "slow", "slow", "slow", "slow", "slow", "slow", "slow", "slow", "ok")
@@ -47,7 +25,7 @@ func TestTheKeyThatStallsTheWindowIsNamedOnce(t *testing.T) {
 						<-free
 					}
 					return nil
-				}, ProcessOptions{MaxInFlight: 8, StallAfter: time.Minute, Monitor: &m, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				}, ProcessOptions{MaxInFlight: 8, StallAfter: time.Minute, Monitor: &m, Logger: log.logger()})
 			}()
 			time.Sleep(50 * time.Second)
 			if s := m.Stats(); len(s.Stalls) != 0 {
