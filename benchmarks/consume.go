@@ -16,13 +16,18 @@ type consumer func(ctx context.Context, topic, group string, n int64) (sample, e
 
 // processed consumes through durable.Process with a handler that does nothing.
 func processed(ctx context.Context, b durable.Backend, g durable.Group, n int64) (sample, error) {
+	return untilPassed(ctx, n, func(ctx context.Context, pass *passing) error {
+		return durable.Process(ctx, b, g, func(*message.Message) error { pass.seen(); return nil }, durable.ProcessOptions{})
+	})
+}
+
+// untilPassed runs process until n events have passed, then ends it and waits for it.
+func untilPassed(ctx context.Context, n int64, process func(context.Context, *passing) error) (sample, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	pass := newPassing(n)
 	ended := make(chan error, 1)
-	go func() {
-		ended <- durable.Process(ctx, b, g, func(*message.Message) error { pass.seen(); return nil }, durable.ProcessOptions{})
-	}()
+	go func() { ended <- process(ctx, pass) }()
 	select {
 	case <-pass.full:
 	case err := <-ended:

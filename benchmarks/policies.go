@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -78,47 +77,25 @@ func withDedupe(ctx context.Context, l *lab) (source, consumer, error) {
 
 // policed is processed with a policy.
 func policed(ctx context.Context, b durable.Backend, g durable.Group, n int64, p middleware.Policy, o durable.ProcessOptions) (sample, error) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	pass := newPassing(n)
 	h := p.Middleware(func(*message.Message) ([]*message.Message, error) { return nil, nil })
-	ended := make(chan error, 1)
-	go func() {
-		ended <- durable.Process(ctx, b, g, func(msg *message.Message) error {
+	return untilPassed(ctx, n, func(ctx context.Context, pass *passing) error {
+		return durable.Process(ctx, b, g, func(msg *message.Message) error {
 			_, err := h(msg)
 			pass.seen()
 			return err
 		}, o)
-	}()
-	select {
-	case <-pass.full:
-	case err := <-ended:
-		return sample{}, fmt.Errorf("processing ended after %d of %d events: %w", pass.got.Load(), n, errors.Join(err, ctx.Err()))
-	}
-	s := pass.sample()
-	stop()
-	return s, <-ended
+	})
 }
 
 // batched is processed in batches with d.
 func batched(ctx context.Context, b durable.Backend, g durable.Group, n int64, d *middleware.Dedupe) (sample, error) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	pass := newPassing(n)
-	h := d.Batch(func(_ context.Context, ds []durable.Delivery) []error {
-		for range ds {
-			pass.seen()
-		}
-		return nil
+	return untilPassed(ctx, n, func(ctx context.Context, pass *passing) error {
+		h := d.Batch(func(_ context.Context, ds []durable.Delivery) []error {
+			for range ds {
+				pass.seen()
+			}
+			return nil
+		})
+		return durable.ProcessBatch(ctx, b, g, h, durable.BatchOptions{Size: dedupeBatch})
 	})
-	ended := make(chan error, 1)
-	go func() { ended <- durable.ProcessBatch(ctx, b, g, h, durable.BatchOptions{Size: dedupeBatch}) }()
-	select {
-	case <-pass.full:
-	case err := <-ended:
-		return sample{}, fmt.Errorf("processing ended after %d of %d events: %w", pass.got.Load(), n, errors.Join(err, ctx.Err()))
-	}
-	s := pass.sample()
-	stop()
-	return s, <-ended
 }
