@@ -83,9 +83,11 @@ func (r *run) pass(t *task) {
 		return
 	}
 	l.inBatch = 0
-	if next := l.queue.pop(); next != nil {
-		r.ready.push(next)
-		return
+	for next := l.queue.pop(); next != nil; next = l.queue.pop() {
+		if next.state == taskQueued { // or it was given back
+			r.ready.push(next)
+			return
+		}
 	}
 	delete(t.claim.lanes, l.key)
 	l.key = ""

@@ -30,12 +30,15 @@ import (
 // lost and when DrainTimeout is over, not when ctx ends.
 //
 // Claims. When a claim is draining, what was not started is released in order, what runs finishes, and its
-// acknowledgements are flushed at once. When it is lost, the contexts of its handlers end and their results are
-// ignored.
+// acknowledgements are flushed at once. Under AckThrough a delivery can be acknowledged only with all before it: what
+// lies before one that was started is therefore handled first, started within 5 s or half of DrainTimeout, whichever is
+// less. So an orderly hand-over, or end of Process, has a delivery handled again only where one before it in its
+// partition failed and waits for its retry, fails meanwhile, is parked or released, or could not be started in that time.
+// When a claim is lost, the contexts of its handlers end and their results are ignored.
 //
 // Errors. Transient ones of the backend are logged when the state changes and retried. ErrClosed, ErrPositionExpired,
-// ErrFenced and ErrUnsupported end Process, as the end of ctx does: nothing more is fetched, what was not started is
-// released (retries that wait included), running handlers finish within DrainTimeout, acknowledgements are flushed
+// ErrFenced and ErrUnsupported end Process, as the end of ctx does: nothing more is fetched, all claims are drained as
+// above (retries that wait are released), running handlers finish within DrainTimeout, acknowledgements are flushed
 // and the group is left. After the end of ctx the error is nil, or what went wrong on the way out. A handler that
 // ignores its context for 5 s more is left behind, and the error says how many were. So is a Consumer.Ack that ignores
 // its context, after 15 s.

@@ -1,6 +1,9 @@
 package durable
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // claimOf is the engine's side of claim; a new one gets its watcher. The caller holds mu.
 func (r *run) claimOf(claim *Claim) *claimed {
@@ -33,25 +36,29 @@ func (r *run) watch(c *claimed) {
 		return
 	}
 	r.drain(c)
-	select {
-	case <-c.claim.Context().Done():
-		r.lose(c)
-	case <-c.empty:
-	case <-r.ended:
+	filled := time.NewTimer(r.fillFor())
+	defer filled.Stop()
+	for {
+		select {
+		case <-filled.C:
+			r.hurry(c)
+			continue
+		case <-c.claim.Context().Done():
+			r.lose(c)
+		case <-c.empty:
+		case <-r.ended:
+			return
+		}
+		r.balancePauses()
 		return
 	}
-	r.balancePauses()
 }
 
-// drain starts nothing more under c, gives back what was not started and has the finished acknowledged at once.
+// drain gives back what is not to be handled under c any more.
 func (r *run) drain(c *claimed) {
 	r.mu.Lock()
 	c.draining = true
-	back := r.releaseIdle(c)
-	r.flush = true
-	poke(r.ackKick)
-	r.mu.Unlock()
-	r.release(back)
+	r.giveBack(c)
 }
 
 // lose forgets what c holds, except what runs: that is forgotten when it returns.
@@ -66,6 +73,7 @@ func (r *run) lose(c *claimed) {
 		t = after
 	}
 	r.endIfEmpty(c)
+	r.endIfDrained()
 	r.roomChanged()
 }
 

@@ -163,7 +163,7 @@ func (r *run) finishBatch(ts []*task, vs []verdict) []Delivery {
 		} else {
 			r.conclude(t, vs[i])
 		}
-		if t.state == taskQueued && c.draining {
+		if t.state == taskFailed {
 			leaving = append(leaving, c)
 		}
 		if l == nil || l.broken {

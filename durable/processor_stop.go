@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -79,9 +81,9 @@ func (r *run) releaseAll() {
 	r.release(back)
 }
 
-// endIfDrained tells shutdown that nothing runs any more. The caller holds mu.
+// endIfDrained tells shutdown that nothing runs any more, nor is to. The caller holds mu.
 func (r *run) endIfDrained() {
-	if r.stopping && r.running == 0 && !r.noDrainers {
+	if r.stopping && len(r.claims) == 0 && !r.noDrainers {
 		r.noDrainers = true
 		close(r.drained)
 	}
@@ -89,21 +91,24 @@ func (r *run) endIfDrained() {
 
 // awaitHandlers waits for running handlers until DrainTimeout, ends their contexts, and waits a little more.
 func (r *run) awaitHandlers() error {
-	timer := time.NewTimer(r.o.DrainTimeout)
+	timer := time.NewTimer(r.fillFor())
 	defer timer.Stop()
 	select {
 	case <-r.drained:
 		return nil
 	case <-timer.C:
 	}
-	r.logger.Warn("durable: handlers still run at the end of DrainTimeout, ending their contexts")
-	r.mu.Lock()
-	all := make([]*claimed, 0, len(r.claims))
-	for _, c := range r.claims {
-		all = append(all, c)
+	for _, c := range r.allClaims() {
+		r.hurry(c)
 	}
-	r.mu.Unlock()
-	for _, c := range all {
+	timer.Reset(r.o.DrainTimeout - r.fillFor())
+	select {
+	case <-r.drained:
+		return nil
+	case <-timer.C:
+	}
+	r.logger.Warn("durable: handlers still run at the end of DrainTimeout, ending their contexts")
+	for _, c := range r.allClaims() {
 		c.cancel(errDrainTimeout)
 	}
 	timer.Reset(handlerGrace)
@@ -115,4 +120,10 @@ func (r *run) awaitHandlers() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return fmt.Errorf("%d handlers still run %s after their contexts ended", r.running, handlerGrace)
+}
+
+func (r *run) allClaims() []*claimed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.claims))
 }

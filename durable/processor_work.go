@@ -90,7 +90,7 @@ func (r *run) wake() {
 func (r *run) finish(t *task, v verdict) []Delivery {
 	r.conclude(t, v)
 	var back []Delivery
-	if t.state == taskQueued {
+	if t.state == taskFailed {
 		back = r.releaseIdle(t.claim)
 	}
 	r.leaveClaim(t.claim)
@@ -98,8 +98,7 @@ func (r *run) finish(t *task, v verdict) []Delivery {
 	return back
 }
 
-// conclude gives t the state that v calls for: queued, where it is to be given back because its claim is draining. The
-// caller holds mu.
+// conclude gives t the state that v calls for. The caller holds mu.
 func (r *run) conclude(t *task, v verdict) {
 	r.running--
 	c := t.claim
@@ -118,7 +117,7 @@ func (r *run) conclude(t *task, v verdict) {
 		r.settle(t)
 		r.pass(t)
 	case c.draining:
-		t.state = taskQueued
+		t.state = taskFailed
 	case v.verb == VerbStop || v.verb == VerbPark:
 		r.park(t)
 	case v.verb == VerbRelease:

@@ -13,6 +13,7 @@ const (
 	taskWaiting                   // failed; its retry is scheduled
 	taskParked                    // set aside until the claim ends
 	taskDone                      // handled, but something before it in the window is not (AckThrough)
+	taskFailed                    // not handled, and its claim is draining: to be given back
 	taskReleased                  // no longer ours
 )
 
@@ -40,6 +41,7 @@ type claimed struct {
 	lanes    map[string]*lane
 	topic    *TopicStats
 	draining bool
+	hurried  bool // nothing more is started, see releaseIdle
 	ended    bool
 	empty    chan struct{} // closed when the claim is draining and its window is empty
 
@@ -127,33 +129,4 @@ func (r *run) forget(t *task, counter *uint64) {
 	t.state = taskReleased
 	r.held--
 	r.heldBytes -= t.size
-}
-
-// releaseIdle takes everything out of the window of a draining claim that does not run, except a completed prefix,
-// and returns it in fetch order. Under AckThrough a handled delivery behind one that is given back cannot be
-// acknowledged any more: it is given back too. The caller holds mu and hands the result to Consumer.Release after it
-// has unlocked.
-func (r *run) releaseIdle(c *claimed) []Delivery {
-	var out []Delivery
-	gap := false
-	for t := c.head; t != nil; {
-		after := t.after
-		switch {
-		case t.state == taskRunning:
-			t.gap = t.gap || gap && r.throughMode
-		case t.state == taskDone && !gap:
-		default:
-			gap = true
-			out = append(out, *t.d)
-			r.forget(t, &c.topic.Released)
-		}
-		t = after
-	}
-	for _, l := range c.lanes {
-		l.queue = taskQueue{}
-	}
-	clear(c.lanes)
-	r.endIfEmpty(c)
-	r.roomChanged()
-	return out
 }
