@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	prom "github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dualstream/dualstream/adapters"
@@ -13,26 +12,11 @@ import (
 	"github.com/dualstream/dualstream/middleware/prometheus"
 )
 
-// Metrics are an opener of the program's own, so that programs without them do not link Prometheus.
+// The section metrics is an opener that the program adds, so that programs without it do not link Prometheus.
 func ExampleAll_howDoIReadMetricsFromTheFile() {
-	type settings struct {
-		WatermillNames bool `yaml:"watermill_names"`
-	}
 	registry := prom.NewRegistry()
 	openers := adapters.All()
-	openers.Middleware["metrics"] = dual.MiddlewareOf(adapters.PlaceMetrics, settings{},
-		func(_ context.Context, _ settings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
-			metrics, err := prometheus.New(prometheus.Options{Registerer: registry})
-			if err != nil {
-				return dual.Middleware{}, err
-			}
-			return dual.Middleware{
-				Append: metrics.Append,
-				Handler: func(group string) message.HandlerMiddleware {
-					return metrics.Consumer(deps.Durable, durable.Group{Name: group}, nil).Middleware
-				},
-			}, nil
-		})
+	openers.Middleware["metrics"] = prometheus.Opener(prometheus.Options{Registerer: registry})
 
 	ctx := context.Background()
 	cfg, err := dual.Parse("example.yaml", []byte("durable: { backend: memory }\nretry: {}\nmetrics: {}\n"))

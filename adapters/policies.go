@@ -19,6 +19,7 @@ const (
 	PlaceMetrics     = 10
 	PlaceTracing     = 20
 	PlaceRedriven    = 25
+	PlaceFilter      = 27
 	PlacePoison      = 30
 	PlaceTiers       = 40
 	PlaceRetry       = 50
@@ -30,12 +31,13 @@ const (
 	PlaceRecover     = 110
 )
 
-// policies are the openers of the policies of package middleware. Metrics and tracing are added by programs that use
-// them.
+// policies are the openers of the policies of package middleware. Metrics (middleware/prometheus.Opener) and tracing are
+// added by programs that use them.
 func policies() map[string]dual.MiddlewareOpener {
 	always := func(o dual.MiddlewareOpener) dual.MiddlewareOpener { o.Always = true; return o }
 	return map[string]dual.MiddlewareOpener{
 		"redriven":    always(dual.MiddlewareOf(PlaceRedriven, nothing{}, openRedriven)),
+		"filter":      dual.MiddlewareOf(PlaceFilter, FilterSettings{}, openFilter),
 		"poison":      dual.MiddlewareOf(PlacePoison, PoisonSettings{After: "continue"}, openPoison),
 		"tiers":       dual.MiddlewareOf(PlaceTiers, TiersSettings{}, openTiers),
 		"retry":       dual.MiddlewareOf(PlaceRetry, RetrySettings{Publish: true}, openRetry),
@@ -50,6 +52,26 @@ func policies() map[string]dual.MiddlewareOpener {
 
 // nothing is the settings of a policy that has none.
 type nothing struct{}
+
+// FilterSettings are the keys of the section filter; see middleware.Filter. They are for every group of the process.
+type FilterSettings struct {
+	Types    []string `yaml:"types"`
+	Patterns []string `yaml:"patterns"` // such as order.*
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s FilterSettings) Check() error {
+	if len(s.Types) == 0 && len(s.Patterns) == 0 {
+		return durable.Invalid("types", "", "name the types of events that are handled, or write patterns")
+	}
+	return nil
+}
+
+func openFilter(_ context.Context, s FilterSettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.Middleware{Handler: newByGroup(func(string) *middleware.Filter {
+		return &middleware.Filter{Types: s.Types, Patterns: s.Patterns}
+	}).handler}, nil
+}
 
 // RetrySettings are the keys of the section retry; see middleware.Retry.
 type RetrySettings struct {
@@ -75,8 +97,12 @@ func (s RetrySettings) policy() middleware.Retry {
 	return middleware.Retry{MaxAttempts: s.MaxAttempts, Initial: s.Initial, Max: s.Max, MaxElapsed: s.MaxElapsed}
 }
 
-func openRetry(_ context.Context, s RetrySettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
-	m := dual.Middleware{Handler: everyGroup(s.policy())}
+func openRetry(_ context.Context, s RetrySettings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
+	m := dual.Middleware{Handler: newByGroup(func(group string) middleware.Retry {
+		r := s.policy()
+		r.OnRetry = told(deps, group, func(o retryObserver) func(middleware.RetryEvent) { return o.OnRetry })
+		return r
+	}).handler}
 	if s.Publish {
 		m.Append = s.policy().Append
 	}
@@ -127,6 +153,9 @@ func openPoison(_ context.Context, s PoisonSettings, deps dual.MiddlewareDeps) (
 		}
 		if s.Topic != "" {
 			p.TopicOf = func(string) string { return s.Topic }
+		}
+		if group != "" {
+			p.OnPoison = told(deps, group, func(o poisonObserver) func(middleware.PoisonEvent) { return o.OnPoison })
 		}
 		return p
 	})
@@ -216,66 +245,13 @@ func openDedupe(ctx context.Context, s DedupeSettings, deps dual.MiddlewareDeps)
 		}
 	}
 	m.Handler = newByGroup(func(group string) *middleware.Dedupe {
-		return &middleware.Dedupe{Group: group, Store: store, Lease: s.Lease, Keep: s.Keep, StoreDown: down, Logger: deps.Logger}
+		d := &middleware.Dedupe{Group: group, Store: store, Lease: s.Lease, Keep: s.Keep, StoreDown: down, Logger: deps.Logger}
+		if watch := told(deps, group, func(o dedupeObserver) func(*middleware.Dedupe) { return o.ObserveDedupe }); watch != nil {
+			watch(d)
+		}
+		return d
 	}).handler
 	return m, nil
-}
-
-// BreakerSettings are the keys of the section breaker; see middleware.Breaker.
-type BreakerSettings struct {
-	Failures int           `yaml:"failures"`
-	Open     time.Duration `yaml:"open"`
-	Probes   int           `yaml:"probes"`
-}
-
-// Check returns a *durable.InvalidError that names a key.
-func (s BreakerSettings) Check() error {
-	return settings.First(settings.NotNegative("failures", int64(s.Failures)), settings.NotNegative("probes", int64(s.Probes)))
-}
-
-func openBreaker(_ context.Context, s BreakerSettings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
-	return dual.Middleware{Handler: newByGroup(func(group string) *middleware.Breaker {
-		return &middleware.Breaker{Name: group, Failures: s.Failures, Open: s.Open, Probes: s.Probes, Logger: deps.Logger}
-	}).handler}, nil
-}
-
-// ConcurrencySettings are the keys of the section concurrency; see middleware.Concurrency.
-type ConcurrencySettings struct {
-	Max int `yaml:"max"` // over all groups of the process
-}
-
-// Check returns a *durable.InvalidError that names a key.
-func (s ConcurrencySettings) Check() error { return settings.NotNegative("max", int64(s.Max)) }
-
-func openConcurrency(_ context.Context, s ConcurrencySettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
-	return dual.Middleware{Handler: everyGroup(&middleware.Concurrency{Max: s.Max})}, nil
-}
-
-// RateLimitSettings are the keys of the section rate_limit; see middleware.RateLimit.
-type RateLimitSettings struct {
-	PerSecond float64 `yaml:"per_second"` // over all groups of the process
-	Burst     int     `yaml:"burst"`
-}
-
-// Check returns a *durable.InvalidError that names a key.
-func (s RateLimitSettings) Check() error {
-	if s.PerSecond < 0 {
-		return durable.Invalid("per_second", "negative", "write a positive number, or remove the key")
-	}
-	return settings.NotNegative("burst", int64(s.Burst))
-}
-
-func openRateLimit(_ context.Context, s RateLimitSettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
-	return dual.Middleware{Handler: everyGroup(&middleware.RateLimit{PerSecond: s.PerSecond, Burst: s.Burst})}, nil
-}
-
-// TimeoutSettings are the keys of the section timeout; see middleware.Timeout.
-type TimeoutSettings struct {
-	After time.Duration `yaml:"after"`
-}
-
-func openTimeout(_ context.Context, s TimeoutSettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
-	return dual.Middleware{Handler: everyGroup(middleware.Timeout{After: s.After})}, nil
 }
 
 func openRedriven(context.Context, nothing, dual.MiddlewareDeps) (dual.Middleware, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/dualstream/dualstream/dual"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/middleware"
 )
@@ -56,4 +57,32 @@ func (b *byGroup[P]) health(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// What the policies look for in an observer.
+type (
+	retryObserver  interface{ OnRetry(middleware.RetryEvent) }
+	poisonObserver interface{ OnPoison(middleware.PoisonEvent) }
+	dedupeObserver interface{ ObserveDedupe(*middleware.Dedupe) }
+)
+
+// told tells all observers of group that are an O; nil where there is none.
+func told[O, E any](deps dual.MiddlewareDeps, group string, method func(O) func(E)) func(E) {
+	if deps.Observers == nil {
+		return nil
+	}
+	var all []func(E)
+	for _, o := range deps.Observers(group) {
+		if o, ok := o.(O); ok {
+			all = append(all, method(o))
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return func(e E) {
+		for _, f := range all {
+			f(e)
+		}
+	}
 }

@@ -166,6 +166,8 @@ func TestBadSectionsOfPoliciesAreRefusedWithLinePathAndRemedy(t *testing.T) {
 		{"retry: { max_attempts: -1 }", `f.yaml:2: retry.max_attempts: bad value "-1"; `},
 		{"retry: { max: 1ms }", `f.yaml:2: retry.max: bad value "1ms"; write at least initial, which is 100ms by default`},
 		{"retry: { maxattempts: 1 }", `f.yaml:2: retry.maxattempts: unknown key; did you mean "max_attempts"?`},
+		{"filter: {}", `f.yaml:2: filter.types: bad value ""; name the types of events that are handled, or write patterns`},
+		{"process: { stall_after: soon }", `f.yaml:2: process.stall_after: "soon" is not a duration; `},
 		{"rety: {}", `f.yaml:2: rety: unknown key; did you mean "retry"?`},
 		{"poison: { after: never }", `f.yaml:2: poison.after: bad value "never"; write continue, park_key or stop`},
 		{"poison: { topic: a/b }", `f.yaml:2: poison.topic: bad value "a/b"; write the name of a topic, or remove the key for {topic}.poison`},

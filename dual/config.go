@@ -39,8 +39,9 @@ type PublishConfig struct {
 
 // ProcessConfig is the section process. Zero fields take the defaults of durable.ProcessOptions.
 type ProcessConfig struct {
-	Concurrency int `yaml:"concurrency"`   // handlers side by side
-	MaxInFlight int `yaml:"max_in_flight"` // deliveries fetched and not finished
+	Concurrency int           `yaml:"concurrency"`   // handlers side by side
+	MaxInFlight int           `yaml:"max_in_flight"` // deliveries fetched and not finished
+	StallAfter  time.Duration `yaml:"stall_after"`   // that the oldest holds a full window, until it is named
 }
 
 // Topic is one entry of the section topics. Zero fields take the default of the adapter or broker.

@@ -27,6 +27,9 @@ type MiddlewareDeps struct {
 	Deps
 	Durable  durable.Backend  // opened; without wrappers
 	Realtime realtime.Backend // nil where nothing is announced
+	// Observers are what the policies of the file have as Middleware.Observer for a group. It is to be called when the
+	// handlers of the group are wrapped, not before.
+	Observers func(group string) []any
 }
 
 // Middleware is a policy that was opened. What it has nothing to do with is nil.
@@ -38,6 +41,13 @@ type Middleware struct {
 	Notify func(realtime.Backend) realtime.Backend
 	// Topics are what a group consumes beside its topics.
 	Topics func(topics ...string) []string
+	// Process adds to the options of a member of g; see [Stack.ProcessOf].
+	Process func(g durable.Group, o *durable.ProcessOptions)
+	// Observer is told by the other policies what they do for a group, as far as it has the methods that they look
+	// for, such as OnRetry and OnPoison.
+	Observer func(group string) any
+	// Opened is called with the stack when all of it is open.
+	Opened func(*Stack)
 	// Health is nil, or the reason in words why events wait.
 	Health func(context.Context) error
 	// Close ends what Open began.

@@ -65,8 +65,15 @@ func (s *Stack) open(ctx context.Context, openers Openers, onDurable, onRealtime
 	if err := s.openPolicies(ctx, policies, &opts); err != nil {
 		return err
 	}
-	s.Publisher, err = New(s.Durable, s.Realtime, opts)
-	return err
+	if s.Publisher, err = New(s.Durable, s.Realtime, opts); err != nil {
+		return err
+	}
+	for _, p := range s.policies {
+		if p.Opened != nil {
+			p.Opened(s)
+		}
+	}
+	return nil
 }
 
 // blame names the setting that an opener could not work with, and its value where that is no secret.

@@ -70,7 +70,7 @@ func settlePolicies(cfg *Config, openers Openers) ([]policy, error) {
 func (s *Stack) openPolicies(ctx context.Context, ps []policy, opts *Options) error {
 	var onAppend []func(durable.Backend) durable.Backend
 	var onNotify []func(realtime.Backend) realtime.Backend
-	deps := MiddlewareDeps{Deps: Deps{Logger: opts.Logger}, Durable: s.Durable, Realtime: s.Realtime}
+	deps := MiddlewareDeps{Deps: Deps{Logger: opts.Logger}, Durable: s.Durable, Realtime: s.Realtime, Observers: s.observers}
 	for _, p := range ps {
 		m, err := p.opener.Open(ctx, p.settings, deps)
 		if err != nil {
@@ -87,6 +87,17 @@ func (s *Stack) openPolicies(ctx context.Context, ps []policy, opts *Options) er
 	opts.Append = append(onAppend, opts.Append...)
 	opts.Notify = append(onNotify, opts.Notify...)
 	return nil
+}
+
+// observers are those of the policies, for a group.
+func (s *Stack) observers(group string) []any {
+	var out []any
+	for _, p := range s.policies {
+		if p.Observer != nil {
+			out = append(out, p.Observer(group))
+		}
+	}
+	return out
 }
 
 // connectPolicy resolves "connection: NAME" in the section of a policy and in its parts.

@@ -43,6 +43,17 @@ func (s *Stack) Group(name string, topics ...string) durable.Group {
 	return durable.Group{Name: name, Topics: durable.Topics(all...)}
 }
 
+// ProcessOf is s.Process with what the policies of the file add for a member of g, such as the Monitor of its metrics.
+func (s *Stack) ProcessOf(g durable.Group) durable.ProcessOptions {
+	o := s.Process
+	for _, p := range s.policies {
+		if p.Process != nil {
+			p.Process(g, &o)
+		}
+	}
+	return o
+}
+
 // Health is nil when events can be stored and announced, else the reasons in words. A backend that cannot tell
 // counts as healthy.
 func (s *Stack) Health(ctx context.Context) error {
@@ -94,5 +105,7 @@ func (c *Config) topic() string {
 }
 
 func (c *Config) processOptions(logger *slog.Logger) durable.ProcessOptions {
-	return durable.ProcessOptions{Concurrency: c.Process.Concurrency, MaxInFlight: c.Process.MaxInFlight, Logger: logger}
+	return durable.ProcessOptions{
+		Concurrency: c.Process.Concurrency, MaxInFlight: c.Process.MaxInFlight, StallAfter: c.Process.StallAfter, Logger: logger,
+	}
 }

@@ -2,7 +2,6 @@ package otel
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/middleware"
-	"github.com/dualstream/dualstream/realtime"
 )
 
 // Append has a producer span for every call of b's Append, linked to what its messages carry. Messages that carry
@@ -32,7 +30,7 @@ func (t *Telemetry) Append(b durable.Backend) durable.Backend {
 		defer span.End()
 		positions, err := b.Append(ctx, topic, t.carrying(ctx, msgs)...)
 		if err != nil {
-			attrs = append(attrs, failed(span, err, appendError(err)))
+			attrs = append(attrs, failed(span, err, errorType(err)))
 		}
 		if len(positions) == 1 && positions[0] != "" {
 			span.SetAttributes(attrPosition.String(string(positions[0])))
@@ -104,26 +102,10 @@ func failed(span trace.Span, err error, class string) attribute.KeyValue {
 	return kind
 }
 
-// appendError is the class of an error of a backend.
-func appendError(err error) string {
-	for _, c := range [...]struct {
-		target error
-		name   string
-	}{
-		{durable.ErrTooLarge, "too_large"},
-		{durable.ErrInvalid, "invalid"},
-		{durable.ErrBackpressure, "backpressure"},
-		{durable.ErrUnavailable, "unavailable"},
-		{durable.ErrClosed, "closed"},
-		{realtime.ErrInvalid, "invalid"},
-		{realtime.ErrUnavailable, "unavailable"},
-		{realtime.ErrClosed, "closed"},
-		{context.DeadlineExceeded, "timeout"},
-		{context.Canceled, "canceled"},
-	} {
-		if errors.Is(err, c.target) {
-			return c.name
-		}
+// errorType is the class of an error of a backend, as the conventions name one of which nothing is known.
+func errorType(err error) string {
+	if class := middleware.ErrorClass(err); class != "" {
+		return class
 	}
 	return "_OTHER"
 }

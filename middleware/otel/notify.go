@@ -33,7 +33,7 @@ func (t *Telemetry) Notify(b realtime.Backend) realtime.Backend {
 		defer span.End()
 		err := b.Notify(ctx, ns...)
 		if err != nil {
-			attrs = append(attrs, failed(span, err, appendError(err)))
+			attrs = append(attrs, failed(span, err, errorType(err)))
 		}
 		set := metric.WithAttributes(attrs...)
 		t.sent.Add(ctx, int64(len(ns)), set)

@@ -134,3 +134,6 @@ func (c *Consumer) OnPoison(e middleware.PoisonEvent) {
 	topic := c.topics.of(e.Topic).topicName
 	c.m.hot.poisoned.WithLabelValues(topic, c.backend, c.group, e.Failure.Reason).Inc()
 }
+
+// ObserveDedupe is Metrics.Dedupe for the group of c.
+func (c *Consumer) ObserveDedupe(d *middleware.Dedupe) { c.m.Dedupe(c.group, d) }

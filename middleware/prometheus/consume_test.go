@@ -21,8 +21,9 @@ import (
 
 const patience = 60 * time.Second
 
-func TestAfterAFaultRunEveryDeliveryIsSomewhere(t *testing.T) {
-	backends := map[string]func(t *testing.T) (durable.Backend, error){
+// backends are memory, a Redis server and a Kafka broker.
+func backends() map[string]func(t *testing.T) (durable.Backend, error) {
+	return map[string]func(t *testing.T) (durable.Backend, error){
 		"memory": func(t *testing.T) (durable.Backend, error) { return newMemory(t), nil },
 		"redisstream": func(t *testing.T) (durable.Backend, error) {
 			return redisstream.Open(t.Context(), redisstream.Config{
@@ -33,7 +34,10 @@ func TestAfterAFaultRunEveryDeliveryIsSomewhere(t *testing.T) {
 			return kafka.Open(t.Context(), kafka.Config{Brokers: testenv.Kafka(t), Logger: silent})
 		},
 	}
-	for name, open := range backends {
+}
+
+func TestAfterAFaultRunEveryDeliveryIsSomewhere(t *testing.T) {
+	for name, open := range backends() {
 		t.Run(name, func(t *testing.T) {
 			b, err := open(t)
 			if err != nil {

@@ -72,7 +72,7 @@ var (
 	attempts      = counter("attempts_total", "Attempts at deliveries.", "topic", "backend", "group", "outcome")
 	lagEvents     = gauge("lag_events", "Events stored that the group has not been given.", "topic", "backend", "group")
 	pendingEvents = gauge("pending_events", "Events given to the group and not acknowledged, as the backend counts.", "topic", "backend", "group")
-	lagErrors     = counter("lag_errors_total", "Times that the backend did not tell the lag.", "backend", "group")
+	lagErrors     = counter("lag_errors_total", "Times that the backend failed to tell the lag.", "backend", "group")
 
 	dedupeEvents = counter("dedupe_events_total", "Decisions of Dedupe.", "group", "outcome")
 	dedupeErrors = counter("dedupe_store_errors_total", "Calls of the dedupe store that failed.", "group")

@@ -1,8 +1,6 @@
 package prometheus
 
 import (
-	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -71,18 +69,6 @@ func (h *hot) all() []prom.Collector {
 		out = append(out, h.watermill.handler, h.watermill.publish)
 	}
 	return out
-}
-
-// contextOutcome is the class of an error that no sentinel names.
-func contextOutcome(err error) string {
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return "timeout"
-	case errors.Is(err, context.Canceled):
-		return "canceled"
-	default:
-		return "error"
-	}
 }
 
 // children keeps what was made for a topic, so that the hot path looks a name up once, without a lock.

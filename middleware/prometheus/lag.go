@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -21,7 +22,7 @@ type lag struct {
 	running chan struct{} // closed when the call that runs returns; nil while none runs
 	at      time.Time     // of what follows
 	known   map[string]topicLag
-	errors  uint64
+	failed  uint64
 }
 
 // topicLag is the sum over the partitions of which it is known.
@@ -32,7 +33,7 @@ func newLag(o Options, r durable.LagReporter, g durable.Group) *lag {
 }
 
 // read is what is known after done, which begin returned, or at due. Topics of which nothing is known are absent.
-func (l *lag) read(done <-chan struct{}, due time.Time) (known map[string]topicLag, errors uint64) {
+func (l *lag) read(done <-chan struct{}, due time.Time) (known map[string]topicLag, failed uint64) {
 	if done != nil {
 		timer := time.NewTimer(time.Until(due))
 		defer timer.Stop()
@@ -44,9 +45,9 @@ func (l *lag) read(done <-chan struct{}, due time.Time) (known map[string]topicL
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if time.Since(l.at) > l.fresh+l.timeout {
-		return nil, l.errors // too old to be shown
+		return nil, l.failed // too old to be shown
 	}
-	return l.known, l.errors
+	return l.known, l.failed
 }
 
 // begin starts asking unless that runs or what is known is fresh, and returns what to wait for.
@@ -70,7 +71,10 @@ func (l *lag) ask() {
 	known, failed := make(map[string]topicLag, len(l.topics)), uint64(0)
 	for _, t := range l.topics {
 		partitions, err := l.reporter.Lag(ctx, l.group, t.Topic)
-		if err != nil {
+		switch {
+		case errors.Is(err, durable.ErrInvalid), errors.Is(err, durable.ErrTopicNotFound):
+			continue // the group has not joined yet, or the topic does not exist yet
+		case err != nil:
 			failed++
 			continue
 		}
@@ -84,7 +88,7 @@ func (l *lag) ask() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.at, l.known = time.Now(), known
-	l.errors += failed
+	l.failed += failed
 	close(l.running)
 	l.running = nil
 }

@@ -1,7 +1,6 @@
 package prometheus
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -10,6 +9,7 @@ import (
 	prom "github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/middleware"
 )
 
 // Defaults of Options.
@@ -90,6 +90,8 @@ type Metrics struct {
 	topics names
 	groups names
 
+	registered []prom.Collector // what New has put into the registry
+
 	mu      sync.Mutex
 	sources []source
 }
@@ -103,17 +105,21 @@ func New(o Options) (*Metrics, error) {
 	}
 	m := &Metrics{o: o, hot: newHot(o.Watermill)}
 	m.topics.most, m.groups.most = o.MaxTopics, o.MaxGroups
-	var done []prom.Collector
 	for _, c := range append(m.hot.all(), &collector{m: m}) {
 		if err := o.Registerer.Register(c); err != nil {
-			for _, d := range done {
-				o.Registerer.Unregister(d)
-			}
+			m.unregister()
 			return nil, fmt.Errorf("prometheus: register metrics: %w", err)
 		}
-		done = append(done, c)
+		m.registered = append(m.registered, c)
 	}
 	return m, nil
+}
+
+// unregister takes out of the registry what New has put there.
+func (m *Metrics) unregister() {
+	for _, c := range m.registered {
+		m.o.Registerer.Unregister(c)
+	}
 }
 
 // names bounds the values of a label.
@@ -142,23 +148,4 @@ func (n *names) label(name string) string {
 }
 
 // outcomeOf is the class of an error of Append or Notify.
-func outcomeOf(err error) string {
-	for _, c := range [...]struct {
-		target error
-		name   string
-	}{
-		{durable.ErrTooLarge, "too_large"},
-		{durable.ErrInvalid, "invalid"},
-		{durable.ErrBackpressure, "backpressure"},
-		{durable.ErrUnavailable, "unavailable"},
-		{durable.ErrClosed, "closed"},
-		{durable.ErrTopicNotFound, "topic_not_found"},
-		{durable.ErrFenced, "fenced"},
-		{durable.ErrUnsupported, "unsupported"},
-	} {
-		if errors.Is(err, c.target) {
-			return c.name
-		}
-	}
-	return contextOutcome(err)
-}
+func outcomeOf(err error) string { return orDefault(middleware.ErrorClass(err), "error") }

@@ -2,7 +2,6 @@ package prometheus
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -26,25 +25,12 @@ func (m *Metrics) Notify(b realtime.Backend) realtime.Backend {
 		batch.Observe(float64(len(ns)))
 		duration := ok
 		if err != nil {
-			duration = m.hot.notifyTime.WithLabelValues(name, realtimeOutcome(err))
+			duration = m.hot.notifyTime.WithLabelValues(name, outcomeOf(err))
 		}
 		duration.Observe(time.Since(begin).Seconds())
 		return err
 	})
 	return &listening{Backend: counted, hot: m.hot, name: name}
-}
-
-func realtimeOutcome(err error) string {
-	switch {
-	case errors.Is(err, realtime.ErrInvalid):
-		return "invalid"
-	case errors.Is(err, realtime.ErrUnavailable):
-		return "unavailable"
-	case errors.Is(err, realtime.ErrClosed):
-		return "closed"
-	default:
-		return contextOutcome(err)
-	}
 }
 
 // listening is a backend whose subscriptions are counted.

@@ -1,0 +1,68 @@
+package adapters
+
+import (
+	"context"
+	"time"
+
+	"github.com/dualstream/dualstream/adapters/internal/settings"
+	"github.com/dualstream/dualstream/dual"
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/middleware"
+)
+
+// BreakerSettings are the keys of the section breaker; see middleware.Breaker.
+type BreakerSettings struct {
+	Failures int           `yaml:"failures"`
+	Open     time.Duration `yaml:"open"`
+	Probes   int           `yaml:"probes"`
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s BreakerSettings) Check() error {
+	return settings.First(settings.NotNegative("failures", int64(s.Failures)), settings.NotNegative("probes", int64(s.Probes)))
+}
+
+func openBreaker(_ context.Context, s BreakerSettings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.Middleware{Handler: newByGroup(func(group string) *middleware.Breaker {
+		return &middleware.Breaker{Name: group, Failures: s.Failures, Open: s.Open, Probes: s.Probes, Logger: deps.Logger}
+	}).handler}, nil
+}
+
+// ConcurrencySettings are the keys of the section concurrency; see middleware.Concurrency.
+type ConcurrencySettings struct {
+	Max int `yaml:"max"` // over all groups of the process
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s ConcurrencySettings) Check() error { return settings.NotNegative("max", int64(s.Max)) }
+
+func openConcurrency(_ context.Context, s ConcurrencySettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.Middleware{Handler: everyGroup(&middleware.Concurrency{Max: s.Max})}, nil
+}
+
+// RateLimitSettings are the keys of the section rate_limit; see middleware.RateLimit.
+type RateLimitSettings struct {
+	PerSecond float64 `yaml:"per_second"` // over all groups of the process
+	Burst     int     `yaml:"burst"`
+}
+
+// Check returns a *durable.InvalidError that names a key.
+func (s RateLimitSettings) Check() error {
+	if s.PerSecond < 0 {
+		return durable.Invalid("per_second", "negative", "write a positive number, or remove the key")
+	}
+	return settings.NotNegative("burst", int64(s.Burst))
+}
+
+func openRateLimit(_ context.Context, s RateLimitSettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.Middleware{Handler: everyGroup(&middleware.RateLimit{PerSecond: s.PerSecond, Burst: s.Burst})}, nil
+}
+
+// TimeoutSettings are the keys of the section timeout; see middleware.Timeout.
+type TimeoutSettings struct {
+	After time.Duration `yaml:"after"`
+}
+
+func openTimeout(_ context.Context, s TimeoutSettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.Middleware{Handler: everyGroup(middleware.Timeout{After: s.After})}, nil
+}
