@@ -22,6 +22,12 @@ type Group struct {
 	// OnExpired says what happens when a start or the group's position is no longer stored. Defaults to
 	// ExpiredFail.
 	OnExpired ExpiredPolicy
+	// Waiting, where it is set, tells how many of the deliveries that this member has fetched and not acknowledged
+	// would not be handled now whatever was free: they wait for a retry, are parked, or stand behind such a one of
+	// their key, or behind one whose handler takes long. A backend that gives a member no more than it works off soon
+	// does not count them. It blocks for no more than a moment and may be called from any goroutine, by few, as it
+	// looks at all that is held. Process sets it.
+	Waiting func() int
 }
 
 // TopicStart names a topic and where a new group starts in it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -71,11 +72,19 @@ func processWith(ctx context.Context, b Backend, g Group, handle func(*run), o P
 
 // join makes a run of a new member of g. o is filled.
 func join(ctx context.Context, b Backend, g Group, o ProcessOptions) (*run, error) {
+	running := new(atomic.Pointer[run])
+	g.Waiting = func() int {
+		if r := running.Load(); r != nil {
+			return r.inWaiting()
+		}
+		return 0
+	}
 	consumer, err := b.Consume(ctx, g)
 	if err != nil {
 		return nil, fmt.Errorf("durable: join group %q: %w", g.Name, err)
 	}
 	r := newRun(ctx, b.Capabilities().Ack, consumer, o)
+	r.begun = running
 	r.group = g.Name
 	r.logger = o.Logger.With("group", g.Name)
 	return r, nil
@@ -84,6 +93,7 @@ func join(ctx context.Context, b Backend, g Group, o ProcessOptions) (*run, erro
 // toTheEnd runs until the context of r ends or the backend ends it.
 func (r *run) toTheEnd() error {
 	o := r.o
+	r.begun.Store(r)
 	o.Monitor.begin(r)
 	defer o.Monitor.end(r)
 	r.loops.Go(r.ackLoop)
@@ -113,6 +123,7 @@ type run struct {
 	consumer    Consumer
 	pauser      Pauser // nil where the consumer is none
 	group       string
+	begun       *atomic.Pointer[run] // for Group.Waiting; nil inside until handlers may run
 	logger      *slog.Logger
 
 	values    context.Context // what Process was given

@@ -26,6 +26,8 @@ type share struct {
 	acking  []durable.Position       // on their way
 	open    int                      // read and not given to Ack
 	leaving bool                     // the topic was taken out; the rest is handed over when nothing runs
+	paused  bool                     // see Pause
+	aside   []durable.Delivery       // read and not fetched when it was paused
 
 	adopting  bool   // the reader's: own pending entries that are not held are to be read
 	adoptFrom string // the reader's: where to look for them next
@@ -66,7 +68,10 @@ type competitor struct {
 	lastAck time.Time
 }
 
-var _ durable.Consumer = (*competitor)(nil)
+var (
+	_ durable.Consumer = (*competitor)(nil)
+	_ durable.Pauser   = (*competitor)(nil)
+)
 
 // compete joins g, of Ordering None, as one member.
 func (b *Backend) compete(ctx context.Context, g durable.Group) (durable.Consumer, error) {
@@ -141,7 +146,7 @@ func (m *competitor) lose(s *share, cause error) {
 	}
 	s.claim.Lose(cause)
 	delete(m.byClaim, s.claim)
-	s.claim, s.open = nil, 0
+	s.claim, s.open, s.paused, s.aside = nil, 0, false, nil
 	clear(s.held)
 	for _, ps := range [][]durable.Position{s.acks, s.acking} {
 		for _, p := range ps {

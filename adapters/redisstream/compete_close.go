@@ -61,7 +61,11 @@ func (m *competitor) unstarted() map[*share][]any {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := map[*share][]any{}
-	for _, d := range m.rest {
+	ds := m.rest
+	for _, s := range m.shares {
+		ds = append(ds, s.aside...)
+	}
+	for _, d := range ds {
 		if s := m.byClaim[d.Claim]; s != nil {
 			out[s] = append(out[s], entryID(d.Position), d.Attempt-1)
 		}

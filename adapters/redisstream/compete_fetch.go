@@ -52,17 +52,17 @@ func (m *competitor) next(most int) []durable.Delivery {
 	return m.cut(&m.rest, most)
 }
 
-// cut takes at most most deliveries off from. Those whose claims were lost are dropped. The caller holds mu.
+// cut takes at most most deliveries off from, without those that are withheld. The caller holds mu.
 func (m *competitor) cut(from *[]durable.Delivery, most int) []durable.Delivery {
-	lost := func(d durable.Delivery) bool { return m.byClaim[d.Claim] == nil }
+	unfit := func(d durable.Delivery) bool { s := m.byClaim[d.Claim]; return s == nil || s.paused }
 	for len(*from) > 0 {
 		n := min(max(most, 1), len(*from))
 		ds := (*from)[:n:n]
 		if *from = (*from)[n:]; len(*from) == 0 {
 			*from = nil
 		}
-		if slices.ContainsFunc(ds, lost) {
-			ds = slices.DeleteFunc(ds, lost)
+		if slices.ContainsFunc(ds, unfit) {
+			ds = slices.DeleteFunc(ds, m.withheld)
 		}
 		if len(ds) > 0 {
 			return ds
@@ -90,13 +90,18 @@ func (m *competitor) Release(ds ...durable.Delivery) {
 	if len(m.back) == before {
 		return
 	}
-	slices.SortStableFunc(m.back, func(a, b durable.Delivery) int {
+	inStoredOrder(m.back)
+	poke(m.again)
+}
+
+// inStoredOrder sorts ds by partition and position.
+func inStoredOrder(ds []durable.Delivery) {
+	slices.SortStableFunc(ds, func(a, b durable.Delivery) int {
 		if a.Claim != b.Claim {
 			return strings.Compare(claimName(a.Claim), claimName(b.Claim))
 		}
 		return compareIDs(entryID(a.Position), entryID(b.Position))
 	})
-	poke(m.again)
 }
 
 func claimName(c *durable.Claim) string { return fmt.Sprintf("%s/%06d", c.Topic(), c.Partition()) }

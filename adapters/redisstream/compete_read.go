@@ -119,7 +119,7 @@ func (m *competitor) holdings() []turn {
 		if s.claim == nil && m.alive() {
 			m.hold(s)
 		}
-		if s.claim != nil {
+		if s.claim != nil && !s.paused {
 			out = append(out, turn{s, s.claim})
 		}
 	}
@@ -131,7 +131,7 @@ func (m *competitor) holdings() []turn {
 func (m *competitor) readOnce(nextClaim *time.Time) error {
 	shares := m.holdings()
 	if len(shares) == 0 {
-		m.pause(readBlock)
+		m.awaitRoom(readBlock)
 		return nil
 	}
 	room := m.makeRoom()

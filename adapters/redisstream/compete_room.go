@@ -7,12 +7,26 @@ const (
 	mostOpen  = 1 << 16          // and that it takes at most
 	crowdTime = time.Second      // after which a member that does not keep up takes fewer
 	stuckTime = 30 * time.Second // after which one that finishes nothing takes more: all may be waiting for a retry
+
+	waitingLook = readBlock / 5 // between two looks at what waits
 )
 
 // pace is how many deliveries a member takes. It belongs to the reader.
 type pace struct {
 	target  int       // how many may be open
 	crowded time.Time // since when so many are; zero: they are not
+	waiting int       // of those that are open, as Group.Waiting told
+	asked   time.Time // when it did
+}
+
+// open is how many deliveries the member works on, where held are read and not finished: without those that wait for a
+// retry, or behind a slow one of their key, which the MaxInFlight of durable.Process bounds. waiting tells how many
+// these are; it is asked now and then, where there would be no room and while some wait.
+func (p *pace) open(held int, now time.Time, waiting func() int) int {
+	if waiting != nil && (held >= p.target || p.waiting > 0) && now.Sub(p.asked) >= waitingLook {
+		p.waiting, p.asked = waiting(), now
+	}
+	return max(held-p.waiting, 0)
 }
 
 // room is how many entries may be read now, where open are read and not finished. A member takes about as much as it
@@ -43,26 +57,35 @@ func (p *pace) room(open int, now, lastAck time.Time) int {
 
 // makeRoom tells how many entries may be read now, and waits a while where that is none.
 func (m *competitor) makeRoom() int {
-	open, lastAck := m.opened()
-	if n := m.pace.room(open, time.Now(), lastAck); n > 0 {
+	held, lastAck := m.opened()
+	now := time.Now()
+	if n := m.pace.room(m.pace.open(held, now, m.group.Waiting), now, lastAck); n > 0 {
 		return n
 	}
-	t := time.NewTimer(readBlock)
+	m.awaitRoom(waitingLook)
+	return 0
+}
+
+// awaitRoom waits until something was acknowledged or a partition is to be read again, at most for d.
+func (m *competitor) awaitRoom(d time.Duration) {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-m.roomKick:
 	case <-t.C:
 	case <-m.ctx.Done():
 	}
-	return 0
 }
 
-// opened is how many deliveries were read and not given to Ack, and when something was.
+// opened is how many deliveries were read and not given to Ack, without those of partitions that are paused, and when
+// something was.
 func (m *competitor) opened() (n int, lastAck time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range m.shares {
-		n += s.open
+		if !s.paused {
+			n += s.open
+		}
 	}
 	return n, m.lastAck
 }

@@ -65,6 +65,7 @@ func (m *competitor) drain(s *share) {
 		return true
 	}
 	m.rest, m.back = slices.DeleteFunc(m.rest, letGo), slices.DeleteFunc(m.back, letGo)
+	s.aside = slices.DeleteFunc(s.aside, letGo)
 	s.claim.Drain()
 }
 

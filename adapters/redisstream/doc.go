@@ -94,5 +94,6 @@
 // One primary, by its address or by Redis Sentinel, no Cluster; a topic has at most 4096 partitions; the number of
 // partitions of a topic cannot change. A group that nobody uses any more holds trimming back until it is deleted
 // (DeleteGroup). Two members of the same name at the same time read each other's pending entries. A member under
-// Ordering None that has 64 or more deliveries waiting for a retry takes further ones slowly, 64 in 30 s.
+// Ordering None that is not run by durable.Process, and whose Group.Waiting is not set, takes further ones slowly, 64 in
+// 30 s, while it has 64 or more deliveries that it does not finish.
 package redisstream

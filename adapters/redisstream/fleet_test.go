@@ -143,3 +143,10 @@ var orderly = durabletest.Promise{Once: true, Ordered: true, Exclusive: true}
 
 // broken is the promise where members die or the server breaks.
 var broken = durabletest.Promise{Ordered: true, Exclusive: true}
+
+// contextOf ends with the test or by stop.
+func contextOf(t *testing.T) (ctx context.Context, stop context.CancelFunc) {
+	ctx, stop = context.WithCancel(context.Background())
+	t.Cleanup(stop)
+	return ctx, stop
+}
