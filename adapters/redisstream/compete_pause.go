@@ -27,7 +27,7 @@ func (m *competitor) Resume(c *durable.Claim) {
 	inStoredOrder(s.aside)
 	m.rest = slices.Concat(s.aside, m.rest) // it is older than anything else of s
 	s.aside = nil
-	poke(m.roomKick)
+	m.kickReaders()
 	poke(m.again)
 }
 

@@ -89,3 +89,6 @@ func (m *competitor) opened() (n int, lastAck time.Time) {
 	}
 	return n, m.lastAck
 }
+
+// kickReaders has those that wait for room look again. The caller holds mu.
+func (m *competitor) kickReaders() { poke(m.roomKick) }
