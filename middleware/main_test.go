@@ -4,9 +4,12 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/dualstream/dualstream/internal/testenv"
 )
 
 // TestMain ignores the clock of sarama's metrics: there is one for the life of a process.
 func TestMain(m *testing.M) {
+	testenv.RunHelper(crashing())
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
