@@ -61,7 +61,7 @@ func check(text string) error {
 	if err != nil {
 		return err
 	}
-	return dual.Check(cfg, adapters.All())
+	return cfg.Check(adapters.All())
 }
 
 func file(t *testing.T, side, name string, settings any) string {

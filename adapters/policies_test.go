@@ -166,20 +166,20 @@ func TestBadSectionsOfPoliciesAreRefusedWithLinePathAndRemedy(t *testing.T) {
 		{"retry: { max_attempts: -1 }", `f.yaml:2: retry.max_attempts: bad value "-1"; `},
 		{"retry: { max: 1ms }", `f.yaml:2: retry.max: bad value "1ms"; write at least initial, which is 100ms by default`},
 		{"retry: { maxattempts: 1 }", `f.yaml:2: retry.maxattempts: unknown key; did you mean "max_attempts"?`},
-		{"filter: {}", `f.yaml:2: filter.types: bad value ""; name the types of events that are handled, or write patterns`},
+		{"filter: {}", `f.yaml:2: filter.types: missing; name the types of events that are handled, or write patterns`},
 		{"process: { stall_after: soon }", `f.yaml:2: process.stall_after: "soon" is not a duration; `},
 		{"rety: {}", `f.yaml:2: rety: unknown key; did you mean "retry"?`},
 		{"poison: { after: never }", `f.yaml:2: poison.after: bad value "never"; write continue, park_key or stop`},
 		{"poison: { topic: a/b }", `f.yaml:2: poison.topic: bad value "a/b"; write the name of a topic, or remove the key for {topic}.poison`},
 		{"tiers: { delays: [1m, 1s] }", `f.yaml:2: tiers.delays: bad value ""; write positive delays that grow, such as [5s, 1m, 10m]`},
 		{"dedupe: { store: disk }", `f.yaml:2: dedupe.store: bad value "disk"; write memory or redis`},
-		{"dedupe: { store: redis }", `f.yaml:2: dedupe.redis.addr: bad value ""; write host:port`},
+		{"dedupe: { store: redis }", `f.yaml:2: dedupe.redis.addr: missing; write host:port`},
 		{"dedupe: { lease: 1us }", `f.yaml:2: dedupe.lease: bad value "1µs"; write at least 1ms`},
 		{"rate_limit: { per_second: -1.5 }", `f.yaml:2: rate_limit.per_second: bad value "negative"; write a positive number, or remove the key`},
 	} {
 		cfg, err := dual.Parse("f.yaml", []byte(file+c.text+"\n"))
 		if err == nil {
-			err = dual.Check(cfg, adapters.All())
+			err = cfg.Check(adapters.All())
 		}
 		if err == nil || len(err.Error()) < len(c.want) || err.Error()[:len(c.want)] != c.want || !errors.Is(err, dual.ErrConfig) {
 			t.Errorf("%s:\n got %v\nwant %s", c.text, err, c.want)

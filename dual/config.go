@@ -2,18 +2,17 @@ package dual
 
 import (
 	"fmt"
-	"log/slog"
+	"io"
 	"os"
 	"reflect"
-	"strings"
 	"time"
 )
 
-// MaxConfig is the largest configuration file in bytes.
-const MaxConfig = 1 << 20
+// MaxConfig is the largest configuration file in bytes. A file also has at most 16,384 words and signs and 32 levels.
+const MaxConfig = 256 << 10
 
 // Config is a configuration file that was read and checked as far as that is possible without knowing the
-// backends: [Open] checks their sections. It prints without secrets.
+// backends: Check and [Open] check their sections. It prints without secrets.
 type Config struct {
 	Durable     string           // name of the durable backend; required
 	Realtime    string           // name of the real-time backend; "" where nothing is announced
@@ -28,137 +27,108 @@ type Config struct {
 	root     *node
 }
 
-// PublishConfig is the section publish. Zero fields take the defaults of durable.PublisherOptions.
-type PublishConfig struct {
-	Topic       string        `yaml:"topic"`         // defaults to "events"
-	MaxInFlight int           `yaml:"max_in_flight"` // events that may be in flight
-	MaxBytes    int64         `yaml:"max_bytes"`     // bytes that may be in flight
-	Wait        time.Duration `yaml:"wait"`          // for room, then ErrBackpressure
-	Queue       int           `yaml:"queue"`         // notifications that may wait to be announced
-}
-
-// ProcessConfig is the section process. Zero fields take the defaults of durable.ProcessOptions.
-type ProcessConfig struct {
-	Concurrency int           `yaml:"concurrency"`   // handlers side by side
-	MaxInFlight int           `yaml:"max_in_flight"` // deliveries fetched and not finished
-	StallAfter  time.Duration `yaml:"stall_after"`   // that the oldest holds a full window, until it is named
-}
-
-// Topic is one entry of the section topics. Zero fields take the default of the adapter or broker.
-type Topic struct {
-	Partitions  int           `yaml:"partitions"`
-	Replication int           `yaml:"replication"`
-	Retention   time.Duration `yaml:"retention"`
-	MaxLen      int64         `yaml:"max_len"`
-}
-
-// document is the file.
-type document struct {
-	Connections map[string]*node `yaml:"connections"`
-	Durable     *node            `yaml:"durable"`
-	Realtime    *node            `yaml:"realtime"`
-	Publish     PublishConfig    `yaml:"publish"`
-	Process     ProcessConfig    `yaml:"process"`
-	Topics      map[string]Topic `yaml:"topics"`
-	OpenTimeout time.Duration    `yaml:"open_timeout"`
-}
-
 // Load reads the configuration file at path: YAML in which ${VAR} and ${VAR:-default} in values are replaced from
-// the environment. The error is a *[ConfigError] with file, line, path and remedy, or that of reading the file.
+// the environment. The error joins a *[ConfigError] with file, line, path and remedy for every problem of the file
+// (see [Problems]), or is that of reading the file.
 func Load(path string) (*Config, error) {
-	info, err := os.Stat(path)
+	data, err := read(path)
 	if err != nil {
-		return nil, fmt.Errorf("dual: load configuration: %w", err)
-	}
-	if info.Size() > MaxConfig {
-		return nil, tooLong(path)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("dual: load configuration: %w", err)
+		return nil, err
 	}
 	return Parse(path, data)
 }
 
 // Parse is Load for data that is in memory; name stands for the file in errors.
 func Parse(name string, data []byte) (*Config, error) {
-	if len(data) > MaxConfig {
-		return nil, tooLong(name)
+	c, bad := parse(name, data)
+	if err := bad.err(); err != nil {
+		return nil, err
 	}
-	root, err := parseNodes(name, data, os.LookupEnv)
+	return c, nil
+}
+
+// Check loads the file at path and checks all that can be checked without connecting: the file itself, and the
+// settings of every backend, chosen or not, and of every policy. The error joins all problems; see [Problems].
+func Check(path string, openers Openers) error {
+	data, err := read(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var doc document
+	c, bad := parse(path, data)
+	if c != nil {
+		bad = append(bad, settle(c, openers).bad...)
+	}
+	return bad.err()
+}
+
+// Check is as the function Check, for a file that was loaded.
+func (c *Config) Check(openers Openers) error { return settle(c, openers).bad.err() }
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("dual: load configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxConfig+1)) // a device has no size that could be asked for
+	if err != nil {
+		return nil, fmt.Errorf("dual: load configuration: %w", err)
+	}
+	return data, nil
+}
+
+// parse returns what it understood beside what is wrong; nil where it understood nothing.
+func parse(name string, data []byte) (*Config, problems) {
+	root, bad := parseNodes(name, data, os.LookupEnv)
+	if root == nil {
+		return nil, bad
+	}
+	doc := defaults()
 	own, policies := splitPolicies(root)
-	if err := decode(own, reflect.ValueOf(&doc).Elem()); err != nil {
-		return nil, err
-	}
+	d := decoder{bad: bad}
+	d.decode(own, reflect.ValueOf(&doc).Elem())
 	c := &Config{
 		Publish: doc.Publish, Process: doc.Process, Topics: doc.Topics, OpenTimeout: doc.OpenTimeout,
 		durable: doc.Durable, realtime: doc.Realtime, policies: policies, root: root,
 	}
-	if err := c.choose(); err != nil {
-		return nil, err
-	}
-	if err := c.connect(doc.Connections); err != nil {
-		return nil, err
-	}
-	return c, c.check()
-}
-
-func tooLong(name string) error {
-	return &ConfigError{File: name, Problem: fmt.Sprintf("more than %d bytes", MaxConfig), Remedy: "is this the right file?"}
+	c.choose(&d)
+	c.connect(&d, doc.Connections)
+	c.checkTopics(&d)
+	return c, d.bad
 }
 
 // choose reads the names of the two backends.
-func (c *Config) choose() error {
+func (c *Config) choose(d *decoder) {
 	if c.durable == nil || c.durable.kind == nodeNull {
-		return &ConfigError{
+		d.fail(&ConfigError{
 			File: c.root.file, Path: "durable.backend", Problem: "missing",
 			Remedy: "name the stream that keeps the events, such as memory",
-		}
+		})
+	} else {
+		c.Durable = d.chosen(c.durable)
 	}
-	var err error
-	if c.Durable, err = chosen(c.durable); err != nil {
-		return err
+	if c.realtime != nil && c.realtime.kind != nodeNull {
+		c.Realtime = d.chosen(c.realtime)
 	}
-	if c.realtime == nil || c.realtime.kind == nodeNull {
-		return nil
-	}
-	c.Realtime, err = chosen(c.realtime)
-	return err
 }
 
-func chosen(section *node) (string, error) {
+func (d *decoder) chosen(section *node) string {
+	if section.kind == nodeBad {
+		return ""
+	}
 	if section.kind != nodeMap {
-		return "", wrongType(section, "a mapping")
+		d.wrongType(section, "a mapping")
+		return ""
 	}
 	b := section.get("backend")
 	if b == nil {
-		return "", &ConfigError{
+		d.fail(&ConfigError{
 			File: section.file, Line: section.line, Path: join(section.path, "backend"),
 			Problem: "missing", Remedy: "name a backend, such as memory",
-		}
+		})
+		return ""
 	}
 	var name string
-	if err := decode(b, reflect.ValueOf(&name).Elem()); err != nil {
-		return "", err
-	}
-	return name, nil
+	d.decode(b, reflect.ValueOf(&name).Elem())
+	return name
 }
-
-// String is the file as it was understood, one value a line, without secrets.
-func (c *Config) String() string {
-	var b strings.Builder
-	if c.root != nil {
-		c.root.print(&b, "")
-	}
-	return b.String()
-}
-
-// Format prints String for every verb, so that %+v and %#v show no secrets either.
-func (c *Config) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
-
-// LogValue implements slog.LogValuer.
-func (c *Config) LogValue() slog.Value { return slog.StringValue(c.String()) }

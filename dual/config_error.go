@@ -1,7 +1,9 @@
 package dual
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -55,3 +57,41 @@ func (e *SettingError) Error() string { return e.Setting + ": " + e.Err.Error() 
 
 // Unwrap is the cause.
 func (e *SettingError) Unwrap() error { return e.Err }
+
+// Problems are the parts of an error of Load, Check or Open that a configuration file causes, in the order of the
+// file; none for another error.
+func Problems(err error) []*ConfigError {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []*ConfigError
+		for _, e := range joined.Unwrap() {
+			all = append(all, Problems(e)...)
+		}
+		return all
+	}
+	var one *ConfigError
+	if errors.As(err, &one) {
+		return []*ConfigError{one}
+	}
+	return nil
+}
+
+// problems collects what is wrong in a file.
+type problems []*ConfigError
+
+// err joins p in the order of the file, each of them once; nil for none.
+func (p problems) err() error {
+	sorted := slices.Clone(p)
+	slices.SortStableFunc(sorted, func(a, b *ConfigError) int { return cmp.Compare(a.Line, b.Line) })
+	var errs []error
+	told := map[string]bool{}
+	for _, e := range sorted {
+		if text := e.Error(); !told[text] {
+			told[text] = true
+			errs = append(errs, e)
+		}
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}

@@ -49,7 +49,7 @@ func check(text string) (*dual.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cfg, dual.Check(cfg, openers())
+	return cfg, cfg.Check(openers())
 }
 
 const memoryLine = "durable: { backend: memory }\n"
@@ -84,7 +84,7 @@ func TestBadFilesAreRefusedWithLinePathAndRemedy(t *testing.T) {
 		{of("timeout: 5"), `f.yaml:4: durable.kafka.timeout: "5" is not a duration; ` + unit},
 		{of("timeout: -5s"), `f.yaml:4: durable.kafka.timeout: "-5s" is negative; ` + unit},
 		{of("timeout: true"), `f.yaml:4: durable.kafka.timeout: true or false where a duration is expected; ` + unit},
-		{of("max_len: many"), `f.yaml:4: durable.kafka.max_len: a text where a whole number is expected; write a whole number`},
+		{of("max_len: many"), `f.yaml:4: durable.kafka.max_len: "many" is a text where a whole number is expected; write a whole number without quotes and unit`},
 		{of("max_len: 1.5"), `f.yaml:4: durable.kafka.max_len: "1.5" is not a whole number in range; write one such as 16`},
 		{of("max_len: -1"), `f.yaml:4: durable.kafka.max_len: bad value "-1"; write a number from 1`},
 		{of("max_len: ${DS_TEXT}"), `f.yaml:4: durable.kafka.max_len: "text" is not a whole number in range; write one such as 16`},
@@ -98,10 +98,10 @@ func TestBadFilesAreRefusedWithLinePathAndRemedy(t *testing.T) {
 		{of("connection: man"), `f.yaml:4: durable.kafka.connection: there is no connection "man"; nothing is known here`},
 		{"connections: { main: {} }\n" + of("connection: man"), `f.yaml:5: durable.kafka.connection: there is no connection "man"; did you mean "main"?`},
 		{memoryLine + "publish: { topic: a/b }\n", `f.yaml:2: publish.topic: bad value "a/b"; use letters, digits, '.', '_' and '-', at most 249 of them`},
-		{memoryLine + "publish: { max_in_flight: 0 }\n", `f.yaml:2: publish.max_in_flight: 0 is not positive; ` + number},
-		{memoryLine + "process: { concurrency: -1 }\n", `f.yaml:2: process.concurrency: -1 is not positive; ` + number},
+		{memoryLine + "publish: { max_in_flight: 0 }\n", `f.yaml:2: publish.max_in_flight: bad value "0"; ` + number},
+		{memoryLine + "process: { concurrency: -1 }\n", `f.yaml:2: process.concurrency: bad value "-1"; ` + number},
 		{memoryLine + "topics: { a/b: {} }\n", `f.yaml:2: topics.a/b: bad value "a/b"; use letters, digits, '.', '_' and '-', at most 249 of them`},
-		{memoryLine + "topics: { a: { partitions: 0 } }\n", `f.yaml:2: topics.a.partitions: 0 is not positive; ` + number},
+		{memoryLine + "topics: { a: { partitions: 0 } }\n", `f.yaml:2: topics.a.partitions: bad value "0"; ` + number},
 		{memoryLine + "topics: [a]\n", `f.yaml:2: topics: a list where a mapping is expected; write a mapping`},
 		{"durable: &d { backend: memory }\n", `f.yaml:1: durable: anchors, aliases, merges and tags are not read; write the value out`},
 		{"---\n" + memoryLine + "---\n" + memoryLine, `f.yaml:4: a second document; keep one, without ---`},
@@ -143,7 +143,7 @@ func TestConfigPrintsWithoutSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{cfg.String(), fmt.Sprintf("%+v", cfg), fmt.Sprintf("%#v", cfg), cfg.LogValue().String()} {
-		if strings.Contains(text, "hunter2") || !strings.Contains(text, "durable.kafka.password: ***") {
+		if strings.Contains(text, "hunter2") || !strings.Contains(text, "    password: \"***\"") {
 			t.Errorf("got %s", text)
 		}
 	}
@@ -173,7 +173,7 @@ durable:
 	if settings.(*streamSettings).Ratio != 0.5 {
 		t.Errorf("defaults: got %+v", settings)
 	}
-	if err := dual.Check(cfg, all); err != nil {
+	if err := cfg.Check(all); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = dual.Open(t.Context(), cfg, all)

@@ -69,8 +69,10 @@ func ExampleLoad() {
 	}
 	fmt.Print(cfg)
 	// Output:
-	// durable.backend: memory
-	// publish.topic: orders
+	// durable:
+	//   backend: memory
+	// publish:
+	//   topic: orders
 }
 
 func ExampleOpen() {

@@ -8,20 +8,42 @@ import (
 
 // suggest is the remedy for an unknown name: the nearest of known, or all of them.
 func suggest(name string, known []string) string {
-	best, least := "", 1+max(1, len(name)/3)
-	for _, k := range known {
-		if d := distance(strings.ToLower(name), k); d < least {
-			best, least = k, d
-		}
-	}
-	if best != "" {
+	name = strings.ToLower(name)
+	sorted := slices.Sorted(slices.Values(known))
+	if best := nearest(name, sorted); best != "" {
 		return "did you mean " + strconv.Quote(best) + "?"
 	}
 	if len(known) == 0 {
 		return "nothing is known here"
 	}
-	sorted := slices.Sorted(slices.Values(known))
 	return "known are " + strings.Join(sorted, ", ")
+}
+
+// nearest is the one of known that name was probably meant to be: misspelt, or a part of it, well spelt or not.
+func nearest(name string, known []string) string {
+	best, least := "", 1+max(1, len(name)/3)
+	for _, k := range known {
+		if d := distance(name, k); d < least {
+			best, least = k, d
+		}
+	}
+	if best != "" || len(name) < 4 {
+		return best
+	}
+	for _, k := range known {
+		if strings.HasPrefix(k, name) || strings.HasPrefix(name, k) {
+			return k
+		}
+	}
+	least = 1 + max(1, len(name)/3)
+	for _, k := range known {
+		for part := range strings.SplitSeq(k, "_") {
+			if d := distance(name, part); d < least {
+				best, least = k, d
+			}
+		}
+	}
+	return best
 }
 
 // distance is the number of single-byte insertions, deletions, replacements and swaps of neighbours from a to b.

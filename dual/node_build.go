@@ -7,16 +7,24 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// builder turns the syntax tree into nodes.
+// builder turns the syntax tree into nodes, and collects what is wrong in it.
 type builder struct {
 	file   string
 	lookup func(string) (string, bool)
+	bad    problems
 }
 
-func (b builder) build(n ast.Node, path string, depth int) (*node, error) {
+// refuse makes out a node that nobody complains of again.
+func (b *builder) refuse(out *node, problem, remedy string) *node {
+	b.bad = append(b.bad, out.fail(problem, remedy))
+	out.kind = nodeBad
+	return out
+}
+
+func (b *builder) build(n ast.Node, path string, depth int) *node {
 	out := &node{file: b.file, line: lineOf(n), path: path}
 	if depth > maxDepth {
-		return nil, out.fail(fmt.Sprintf("more than %d levels", maxDepth), "nest less")
+		return b.refuse(out, fmt.Sprintf("more than %d levels", maxDepth), "nest less")
 	}
 	switch n := n.(type) {
 	case nil, *ast.NullNode:
@@ -30,65 +38,70 @@ func (b builder) build(n ast.Node, path string, depth int) (*node, error) {
 	case *ast.BoolNode:
 		out.kind, out.text = nodeBool, fmt.Sprint(n.Value)
 	case *ast.SequenceNode:
-		return b.list(out, n, depth)
+		out.kind = nodeList
+		for i, v := range n.Values {
+			out.items = append(out.items, b.build(v, fmt.Sprintf("%s[%d]", path, i), depth+1))
+		}
 	case *ast.MappingNode:
-		return b.mapping(out, n.Values, depth)
+		b.mapping(out, n.Values, depth)
 	case *ast.MappingValueNode:
-		return b.mapping(out, []*ast.MappingValueNode{n}, depth)
+		b.mapping(out, []*ast.MappingValueNode{n}, depth)
 	default:
-		return nil, out.fail("anchors, aliases, merges and tags are not read", "write the value out")
+		return b.refuse(out, "anchors, aliases, merges and tags are not read", "write the value out")
 	}
-	return out, nil
+	return out
 }
 
-func (b builder) list(out *node, n *ast.SequenceNode, depth int) (*node, error) {
-	out.kind = nodeList
-	for i, v := range n.Values {
-		item, err := b.build(v, fmt.Sprintf("%s[%d]", out.path, i), depth+1)
-		if err != nil {
-			return nil, err
-		}
-		out.items = append(out.items, item)
-	}
-	return out, nil
-}
-
-func (b builder) mapping(out *node, values []*ast.MappingValueNode, depth int) (*node, error) {
+func (b *builder) mapping(out *node, values []*ast.MappingValueNode, depth int) {
 	out.kind = nodeMap
+	lines := map[string]int{}
 	for _, v := range values {
-		switch v.Key.(type) {
-		case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		default:
-			return nil, (&node{file: b.file, line: lineOf(v), path: out.path}).
-				fail("a key that is not a plain text", "write a name; anchors, aliases and merges are not read")
-		}
-		key := v.Key.GetToken().Value
-		value, err := b.build(v.Value, join(out.path, key), depth+1)
-		if err != nil {
-			return nil, err
+		key, ok := b.key(out, v)
+		if !ok {
+			continue
 		}
 		line := lineOf(v.Key)
+		if before, twice := lines[key]; twice {
+			at := &node{file: b.file, line: line, path: join(out.path, key)}
+			b.bad = append(b.bad, at.fail(fmt.Sprintf("the key is in line %d already", before), "keep one of them"))
+			continue
+		}
+		lines[key] = line
+		value := b.build(v.Value, join(out.path, key), depth+1)
 		if value.line == 0 || value.kind == nodeMap || value.kind == nodeNull {
 			value.line = line
 		}
 		out.entries = append(out.entries, entry{key: key, line: line, value: value})
 	}
-	return out, nil
 }
 
-func (b builder) text(out *node, s string) (*node, error) {
-	out.kind = nodeText
+func (b *builder) key(out *node, v *ast.MappingValueNode) (string, bool) {
+	at := &node{file: b.file, line: lineOf(v), path: out.path}
+	switch v.Key.(type) {
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+	default:
+		b.refuse(at, "a key that is not a plain text", "write a name; anchors, aliases and merges are not read")
+		return "", false
+	}
+	key := v.Key.GetToken().Value
+	if strings.Contains(key, "${") {
+		b.refuse(at, fmt.Sprintf("a variable in the key %q", key), "write the name out; ${VAR} is replaced in values alone")
+		return "", false
+	}
+	return key, true
+}
+
+func (b *builder) text(out *node, s string) *node {
+	out.kind, out.text = nodeText, s
 	if !strings.Contains(s, "${") {
-		out.text = s
-		return out, nil
+		return out
 	}
-	var problem, remedy string
-	out.text, problem, remedy = expand(s, b.lookup)
+	text, problem, remedy := expand(s, b.lookup)
 	if problem != "" {
-		return nil, out.fail(problem, remedy)
+		return b.refuse(out, problem, remedy)
 	}
-	out.filled = true
-	return out, nil
+	out.text, out.filled = text, true
+	return out
 }
 
 // expand replaces ${VAR} and ${VAR:-default} in s; $${ stands for ${. An unset or empty variable takes the default.
@@ -113,6 +126,9 @@ func expand(s string, lookup func(string) (string, bool)) (text, problem, remedy
 		name, fallback, hasFallback := strings.Cut(body, ":-")
 		if !variableName(name) {
 			return "", fmt.Sprintf("%q is not the name of a variable", name), "write ${NAME} or ${NAME:-default}"
+		}
+		if strings.Contains(fallback, "{") {
+			return "", "the default of ${" + name + "} holds a brace, and would end at the first }", "set the variable instead"
 		}
 		value, set := lookup(name)
 		switch {

@@ -14,14 +14,11 @@ const defaultOpenTimeout = 15 * time.Second
 
 // Open opens the backends that cfg names, creates its topics and assembles them. It takes at most cfg.OpenTimeout.
 // Options that the file does not hold (wrappers, TopicOf, Channels, Key, Logger) are set by with. After an error
-// everything that was opened is closed again; the error is a *[ConfigError] that names the setting.
+// everything that was opened is closed again; the error is a *[ConfigError] that names the setting, or joins those of
+// all settings that Check refuses (see [Problems]).
 func Open(ctx context.Context, cfg *Config, openers Openers, with ...func(*Options)) (*Stack, error) {
-	onDurable, onRealtime, err := settle(cfg, openers)
-	if err != nil {
-		return nil, err
-	}
-	policies, err := settlePolicies(cfg, openers)
-	if err != nil {
+	sections := settle(cfg, openers)
+	if err := sections.bad.err(); err != nil {
 		return nil, err
 	}
 	opts := cfg.options()
@@ -38,7 +35,7 @@ func Open(ctx context.Context, cfg *Config, openers Openers, with ...func(*Optio
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s := &Stack{cfg: cfg, Process: cfg.processOptions(opts.Logger)}
-	if err := s.open(bounded, openers, onDurable, onRealtime, policies, opts); err != nil {
+	if err := s.open(bounded, openers, sections, opts); err != nil {
 		closing, done := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
 		defer done()
 		return nil, errors.Join(err, s.Close(closing))
@@ -46,10 +43,10 @@ func Open(ctx context.Context, cfg *Config, openers Openers, with ...func(*Optio
 	return s, nil
 }
 
-func (s *Stack) open(ctx context.Context, openers Openers, onDurable, onRealtime any, policies []policy, opts Options) error {
+func (s *Stack) open(ctx context.Context, openers Openers, sections settled, opts Options) error {
 	deps := Deps{Logger: opts.Logger}
 	var err error
-	if s.Durable, err = openers.Durable[s.cfg.Durable].Open(ctx, onDurable, deps); err != nil {
+	if s.Durable, err = openers.Durable[s.cfg.Durable].Open(ctx, sections.durable[s.cfg.Durable], deps); err != nil {
 		s.Durable = nil
 		return blame(s.cfg.durable, s.cfg.Durable, err)
 	}
@@ -57,12 +54,12 @@ func (s *Stack) open(ctx context.Context, openers Openers, onDurable, onRealtime
 		return err
 	}
 	if s.cfg.Realtime != "" {
-		if s.Realtime, err = openers.Realtime[s.cfg.Realtime].Open(ctx, onRealtime, deps); err != nil {
+		if s.Realtime, err = openers.Realtime[s.cfg.Realtime].Open(ctx, sections.realtime[s.cfg.Realtime], deps); err != nil {
 			s.Realtime = nil
 			return blame(s.cfg.realtime, s.cfg.Realtime, err)
 		}
 	}
-	if err := s.openPolicies(ctx, policies, &opts); err != nil {
+	if err := s.openPolicies(ctx, sections.policies, &opts); err != nil {
 		return err
 	}
 	if s.Publisher, err = New(s.Durable, s.Realtime, opts); err != nil {

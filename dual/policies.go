@@ -1,11 +1,8 @@
 package dual
 
 import (
-	"cmp"
 	"context"
-	"maps"
 	"reflect"
-	"slices"
 
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/realtime"
@@ -24,46 +21,13 @@ func splitPolicies(root *node) (rest *node, policies []entry) {
 	copied.entries = nil
 	known := reflect.TypeFor[document]()
 	for _, e := range root.entries {
-		if fieldOf(known, e.key) == nil {
+		if _, ok := fieldOf(known, e.key); !ok {
 			policies = append(policies, e)
 			continue
 		}
 		copied.entries = append(copied.entries, e)
 	}
 	return &copied, policies
-}
-
-// settlePolicies checks the sections of policies, and returns those to open, the outermost first.
-func settlePolicies(cfg *Config, openers Openers) ([]policy, error) {
-	var out []policy
-	for _, e := range cfg.policies {
-		opener, ok := openers.Middleware[e.key]
-		if !ok {
-			known := slices.Collect(maps.Keys(openers.Middleware))
-			return nil, &ConfigError{
-				File: cfg.root.file, Line: e.line, Path: e.key,
-				Problem: "unknown key", Remedy: suggest(e.key, append(known, keysOf(reflect.TypeFor[document]())...)),
-			}
-		}
-		section := e.value
-		if section.kind == nodeNull {
-			section = &node{file: section.file, line: section.line, path: section.path, kind: nodeMap}
-		}
-		settings, err := settingsOf(section, opener.Settings())
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, policy{e.key, opener, settings})
-	}
-	for name, opener := range openers.Middleware {
-		if opener.Always && cfg.root.get(name) == nil {
-			out = append(out, policy{name, opener, opener.Settings()})
-		}
-	}
-	slices.SortFunc(out, func(a, b policy) int {
-		return cmp.Or(cmp.Compare(a.opener.Place, b.opener.Place), cmp.Compare(a.name, b.name))
-	})
-	return out, nil
 }
 
 // openPolicies opens ps and puts their wrappers outside of those of opts.
@@ -98,20 +62,4 @@ func (s *Stack) observers(group string) []any {
 		}
 	}
 	return out
-}
-
-// connectPolicy resolves "connection: NAME" in the section of a policy and in its parts.
-func connectPolicy(section *node, connections map[string]*node) error {
-	if err := merge(section, connections); err != nil {
-		return err
-	}
-	for _, part := range section.entries {
-		if part.value.kind != nodeMap {
-			continue
-		}
-		if err := merge(part.value, connections); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -6,9 +6,12 @@ import (
 	"time"
 )
 
+// DefaultQueue is how many notifications may wait in a Dispatcher.
+const DefaultQueue = 8192
+
 // DispatcherOptions configures a Dispatcher. The zero value is usable: what is 0 has the default.
 type DispatcherOptions struct {
-	Queue          int           // notifications that may wait; default 8192
+	Queue          int           // notifications that may wait; default DefaultQueue
 	Batch          int           // most notifications of one Notify; default 256, at most Queue
 	Timeout        time.Duration // bound of each Notify; default 1 s
 	Coalesce       bool          // of those that wait, keep only the newest of each channel
@@ -24,7 +27,7 @@ func (o *DispatcherOptions) complete() error {
 		name  string
 		value *int
 		def   int
-	}{{"Queue", &o.Queue, 8192}, {"Batch", &o.Batch, 256}, {"FailuresToOpen", &o.FailuresToOpen, 3}} {
+	}{{"Queue", &o.Queue, DefaultQueue}, {"Batch", &o.Batch, 256}, {"FailuresToOpen", &o.FailuresToOpen, 3}} {
 		if *f.value < 0 {
 			return invalid(f.name, strconv.Itoa(*f.value), "use a positive number, or 0 for the default")
 		}

@@ -126,7 +126,7 @@ func checkConfig(t *testing.T, b block) {
 		t.Errorf("README.md:%d: %v", b.line, err)
 		return
 	}
-	if err := dual.Check(cfg, adapters.All()); err != nil {
+	if err := cfg.Check(adapters.All()); err != nil {
 		t.Errorf("README.md:%d: %v", b.line, err)
 	}
 }

@@ -65,7 +65,7 @@ func open(ctx context.Context, path string, stderr io.Writer) (*dual.Stack, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := dual.Check(cfg, adapters.All()); err != nil {
+	if err := cfg.Check(adapters.All()); err != nil {
 		return nil, err
 	}
 	if cfg.Durable == "memory" {

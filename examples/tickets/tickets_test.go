@@ -79,7 +79,7 @@ func TestEveryFileIsACompleteConfiguration(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if err := dual.Check(cfg, adapters.All()); err != nil || cfg.Topics["tickets"].Partitions != 10 {
+		if err := cfg.Check(adapters.All()); err != nil || cfg.Topics["tickets"].Partitions != 10 {
 			t.Errorf("%s: got %v and topics %v, want 10 partitions of tickets", file, err, cfg.Topics)
 		}
 	}
