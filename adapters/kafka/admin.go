@@ -107,6 +107,10 @@ func (b *Backend) DescribeTopic(ctx context.Context, topic string) (durable.Topi
 	var found []durable.PartitionInfo
 	err := b.ask(ctx, func() error {
 		partitions, err := b.partitions(topic)
+		if err != nil {
+			return err
+		}
+		id, err := incarnation(b.client, topic)
 		for _, p := range partitions {
 			oldest, newest, err := bounds(b.client, topic, p)
 			if err != nil {
@@ -114,7 +118,7 @@ func (b *Backend) DescribeTopic(ctx context.Context, topic string) (durable.Topi
 			}
 			x := durable.PartitionInfo{Partition: int(p), Records: newest - oldest}
 			if x.Records > 0 {
-				x.Oldest, x.Newest = position(p, oldest), position(p, newest-1)
+				x.Oldest, x.Newest = position(p, oldest, id), position(p, newest-1, id)
 			}
 			found = append(found, x)
 		}

@@ -38,9 +38,9 @@ func (b *Backend) Append(ctx context.Context, topic string, msgs ...*message.Mes
 		}
 	}
 	if err := b.await(ctx, c, bound.C); err != nil {
-		return result(b.writer.withdraw(topic, c), topic, msgs, none, err)
+		return c.result(b.writer.withdraw(topic, c), topic, msgs, none, err)
 	}
-	return result(c.slots, topic, msgs, none, nil)
+	return c.result(c.slots, topic, msgs, none, nil)
 }
 
 var errAppendTimeout = fmt.Errorf("no acknowledgement within the append timeout: %w", durable.ErrUnavailable)

@@ -19,6 +19,7 @@ type call struct {
 	pieces  []piece
 	left    int           // records that are not settled
 	gone    bool          // the caller waits no more
+	of      string        // the incarnation of the topic, "" where it is not known
 	done    chan struct{} // closed when all are settled
 }
 
@@ -113,22 +114,22 @@ func (c *call) place(n int) {
 	}
 }
 
-// result reads slots, which nobody writes to any more; early is why the call ended before all were settled.
-func result(slots []slot, topic string, msgs []*message.Message, at []durable.Position, early error) ([]durable.Position, error) {
+// result reads slots of c, which nobody writes to any more; early is why the call ended before all were settled.
+func (c *call) result(slots []slot, topic string, msgs []*message.Message, at []durable.Position, early error) ([]durable.Position, error) {
 	if s := &slots[0]; len(msgs) == 1 && s.phase == final && s.err == nil {
 		if s.offset >= 0 {
-			at[0] = position(s.partition, s.offset)
+			at[0] = position(s.partition, s.offset, c.of)
 		}
 		return at, nil
 	}
-	buf := make([]byte, 0, 12*len(msgs))
+	buf := make([]byte, 0, positionBytes*len(msgs))
 	ends := make([]int, len(msgs))
 	good := 0
 	for i := range slots {
 		s := &slots[i]
 		if s.phase == final && s.err == nil {
 			if s.offset >= 0 {
-				buf = appendPosition(buf, s.partition, s.offset)
+				buf = appendPosition(buf, s.partition, s.offset, c.of)
 			}
 			good++
 		}

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/IBM/sarama"
-
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -19,34 +17,34 @@ const (
 
 // held is a claim of this member with what was read from it. The consumer's mu guards it, but for what the reader has.
 type held struct {
-	claim    *durable.Claim
-	part     part // where reading is; its reader's, or that of who places it
-	lost     bool // of its leader: the metadata must be asked
-	expired  bool // the position is out of range
-	absent   bool // the topic was not there: it may be another one now
-	topicID  sarama.Uuid
-	draining bool
-	paused   bool  // Fetch leaves it out
-	buffer   []rec // read and not handed out; from head
-	head     int
-	bytes    int                // payloads from head
-	back     []durable.Delivery // released, handed out again before the buffer
-	out      []int64            // offsets handed out and not finished, in fetch order; from outHead
-	outHead  int
-	mixed    bool          // out is not ascending, because something was handed out again
-	lowest   int64         // lowest offset given up while draining, which the next owner starts at; -1: none
-	next     int64         // offset after the newest one handed out; -1 while it is not known where the claim begins
-	counts   tally         // how often what is not finished was handed out by owners before
-	saved    saved         // what the group has
-	room     *reader       // to be woken when the buffer has room again
-	idle     chan struct{} // closed when draining and nothing is out
+	claim       *durable.Claim
+	part        part // where reading is; its reader's, or that of who places it
+	lost        bool // of its leader: the metadata must be asked
+	expired     bool // the position is out of range
+	known       bool // incarnation is that of the topic that is read, or else that of the position of the group
+	draining    bool
+	paused      bool  // Fetch leaves it out
+	buffer      []rec // read and not handed out; from head
+	head        int
+	bytes       int                // payloads from head
+	back        []durable.Delivery // released, handed out again before the buffer
+	out         []int64            // offsets handed out and not finished, in fetch order; from outHead
+	outHead     int
+	mixed       bool          // out is not ascending, because something was handed out again
+	lowest      int64         // lowest offset given up while draining, which the next owner starts at; -1: none
+	next        int64         // offset after the newest one handed out; -1 while it is not known where the claim begins
+	counts      tally         // how often what is not finished was handed out by owners before
+	saved       saved         // what the group has
+	incarnation string        // "" where it is not known
+	room        *reader       // to be woken when the buffer has room again
+	idle        chan struct{} // closed when draining and nothing is out
 }
 
 func newHeld(c *consumer, topic string, partition, generation int32, at saved) *held {
 	h := &held{
 		claim: durable.NewClaim(c.claims, topic, int(partition), int64(generation)),
 		part:  part{topic: topic, partition: partition, next: at.offset, end: -1, bytes: fetchBytes},
-		next:  at.offset, lowest: -1, saved: at, counts: parseTally(at.note), idle: make(chan struct{}),
+		next:  at.offset, lowest: -1, saved: at, incarnation: notedIncarnation(at.note), counts: parseTally(at.note), idle: make(chan struct{}),
 	}
 	h.claim.Guard(c.owns)
 	return h
@@ -230,7 +228,7 @@ func (h *held) due() (saved, bool) {
 		return saved{}, false
 	}
 	v := saved{offset: h.committable()}
-	v.note = h.counts.after(v.offset, h.handedOut()).String()
+	v.note = h.counts.after(v.offset, h.handedOut()).note(h.incarnation)
 	return v, v != h.saved
 }
 

@@ -102,11 +102,11 @@ func TestAWrongAddressNamesTheSetting(t *testing.T) {
 }
 
 func TestPositionsRoundTrip(t *testing.T) {
-	p, o, err := parsePosition(position(3, 1042))
+	p, o, err := parsePosition(position(3, 1042, "Ab3_x9Qz"))
 	if p != 3 || o != 1042 || err != nil {
 		t.Errorf("got %d, %d, %v", p, o, err)
 	}
-	for _, bad := range []durable.Position{"", "3", "3:", ":4", "-1:4", "3:-4", "x:y", "1712-0"} {
+	for _, bad := range []durable.Position{"", "3", "3:", ":4", "-1:4", "3:-4", "x:y", "1712-0", "3:4@"} {
 		if _, _, err := parsePosition(bad); !errors.Is(err, durable.ErrInvalid) {
 			t.Errorf("%q: got %v, want ErrInvalid", bad, err)
 		}

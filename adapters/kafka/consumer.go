@@ -45,6 +45,7 @@ type consumer struct {
 	held     []*held
 	byClaim  map[*durable.Claim]*held
 	readers  map[string]*reader // by address
+	met      map[string]string  // incarnations by topic
 	homeless []*held            // claims without a reader
 	turn     int                // whose claim is first at the next Fetch
 	fatal    error              // what Fetch returns from now on
@@ -68,7 +69,7 @@ func (b *Backend) Consume(ctx context.Context, g durable.Group) (durable.Consume
 	c := &consumer{
 		b: b, group: g, born: time.Now(), force: make(chan struct{}), finished: make(chan struct{}), changed: make(chan struct{}),
 		ready: make(chan struct{}, 1), rejoin: make(chan struct{}, 1), commit: make(chan struct{}, 1), unread: make(chan struct{}, 1),
-		byClaim: map[*durable.Claim]*held{}, readers: map[string]*reader{},
+		byClaim: map[*durable.Claim]*held{}, readers: map[string]*reader{}, met: map[string]string{},
 	}
 	if err := c.open(ctx); err != nil {
 		b.wg.Done()

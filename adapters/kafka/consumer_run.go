@@ -175,7 +175,7 @@ func (c *consumer) unseat(cause error) {
 	}
 }
 
-// growth looks for new partitions of the topics that this member planned for.
+// growth looks for topics that were made again, and for new partitions of those that this member planned for.
 func (c *consumer) growth() {
 	tick := time.NewTicker(c.b.cfg.PartitionCheck)
 	defer tick.Stop()
@@ -185,6 +185,7 @@ func (c *consumer) growth() {
 		case <-c.life.Done():
 			return
 		}
+		c.review()
 		c.mu.Lock()
 		counts := c.counts
 		c.mu.Unlock()

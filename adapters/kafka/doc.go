@@ -57,6 +57,20 @@
 // the place, and a member that comes back within Config.SessionTimeout has its partitions without a rebalance. A second
 // member of the same name ends the first one with durable.ErrFenced.
 //
+// # Positions and topics that are made again
+//
+// A position is "partition:offset@incarnation", where the incarnation is the beginning of the topic's id as Kafka's tools
+// print it. A topic that was deleted and made again has another one: a position of the old topic is
+// durable.ErrPositionExpired wherever it is given. The incarnation may be left out, and is of positions of appends amid
+// the change; such a position is of whichever topic has the name. Brokers without topic ids have none.
+//
+// A member notices that its topic was made again by the errors of its reads or within Config.PartitionCheck, logs it
+// once, loses the claims of the old topic and begins at the oldest record of the new one, whatever Group.OnExpired says:
+// nothing of the new topic is left out. So does a Replay with Follow; another one ends with durable.ErrPositionExpired.
+// The note beside a committed offset names the incarnation, so that an offset that was written for the old topic is not
+// taken for one of the new. A Replay with Follow and no list of partitions reads new partitions from their oldest record.
+// The producer keeps nothing of topics that are gone, and of those that nobody has appended to for some ten minutes.
+//
 // # Administration
 //
 // Backend implements durable.Administrator, durable.GroupAdministrator, durable.Trimmer, durable.LagReporter and
@@ -66,8 +80,6 @@
 // # Limits
 //
 // Groups and Replay read committed records only: an open transaction holds its partition up until it ends, at the
-// latest after its transaction.timeout.ms. A position is "partition:offset" and does not name the topic's incarnation:
-// Replay finds out that a topic was deleted and made again only where the offset is out of range; the committed
-// offsets of a deleted topic are removed by Kafka, and a running member finds out by the topic's id. When a static
-// member that leads its group restarts, new partitions are noticed with the next rebalance only.
+// latest after its transaction.timeout.ms. When a static member that leads its group restarts, new partitions are
+// noticed with the next rebalance only.
 package kafka

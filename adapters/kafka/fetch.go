@@ -38,6 +38,7 @@ func (c *consumer) Fetch(ctx context.Context, max int) ([]durable.Delivery, erro
 // portion is a run of records of one claim.
 type portion struct {
 	claim  *durable.Claim
+	of     string // incarnation of the topic
 	counts tally
 	recs   []rec
 }
@@ -68,7 +69,7 @@ func (c *consumer) take(max int) (again []durable.Delivery, raw []portion, err e
 		h.back = slices.Delete(h.back, 0, k)
 		max -= k
 		if recs := h.handOut(max); len(recs) > 0 {
-			raw = append(raw, portion{h.claim, h.counts, recs})
+			raw = append(raw, portion{h.claim, h.incarnation, h.counts, recs})
 			if h.counts.times(recs[0].offset) > 0 {
 				poke(c.commit) // that they are tried again
 			}
@@ -109,11 +110,11 @@ func (c *consumer) decodeAll(again []durable.Delivery, raw []portion) []durable.
 	}
 	ds := make([]durable.Delivery, 0, len(again)+n)
 	ds = append(ds, again...)
-	buf := make([]byte, 0, 12*n)
+	buf := make([]byte, 0, positionBytes*n)
 	ends := make([]int, 0, n)
 	for _, p := range raw {
 		for _, r := range p.recs {
-			buf = appendPosition(buf, int32(p.claim.Partition()), r.offset)
+			buf = appendPosition(buf, int32(p.claim.Partition()), r.offset, p.of)
 			ends = append(ends, len(buf))
 		}
 	}

@@ -95,7 +95,7 @@ func TestAClaimWithFullBuffersIsHandedOverWithoutOverlap(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, offset, _ := parsePosition(last.Position)
-	if got := fetch(t, second, 1)[0].Position; got != position(int32(moved.Partition()), offset+1) {
+	if got := bare(fetch(t, second, 1)[0].Position); got != position(int32(moved.Partition()), offset+1, "") {
 		t.Errorf("the next owner begins at %s, want the one after %s", got, last.Position)
 	}
 	if !moved.Lost() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +65,12 @@ func events(n int, key func(int) string) []*message.Message {
 		msgs[i] = m
 	}
 	return msgs
+}
+
+// bare is a position without the incarnation that it ends with.
+func bare(p durable.Position) durable.Position {
+	place, _, _ := strings.Cut(string(p), "@")
+	return durable.Position(place)
 }
 
 func oneKey(int) string { return "k" }
@@ -172,7 +179,7 @@ func TestReleasedDeliveriesAreFetchedAgainAtOnce(t *testing.T) {
 	c.Release(ds[3], ds[2])
 	again := fetch(t, c, 3)
 	for i, want := range []string{"0:2", "0:3", "0:4"} {
-		if string(again[i].Position) != want {
+		if string(bare(again[i].Position)) != want {
 			t.Errorf("got %s, want %s", again[i].Position, want)
 		}
 	}
@@ -195,7 +202,7 @@ func TestUnfinishedDeliveriesGoToTheNextMember(t *testing.T) {
 	}
 	c = join(t, b, g)
 	defer closeNow(t, c)
-	if got := fetch(t, c, 1)[0].Position; got != "0:4" {
+	if got := bare(fetch(t, c, 1)[0].Position); got != "0:4" {
 		t.Errorf("got %s, want 0:4", got)
 	}
 }

@@ -18,7 +18,8 @@ const (
 // topic is what the writer knows of a topic. The writer's lock guards all of it.
 type topic struct {
 	name    string
-	lanes   []*lane // by partition; they stay when the topic goes, for their sequences
+	of      string  // its incarnation, "" where that is not known
+	lanes   []*lane // by partition
 	n       int     // partitions; 0 where the topic has to be looked up
 	asked   time.Time
 	lost    []*lane // whose leader has to be found
@@ -47,6 +48,8 @@ type lane struct {
 	producer int64 // -1: a new id is needed
 	epoch    int16
 	sequence int32
+
+	next int64 // offset after the last batch that was stored
 }
 
 type laneState uint8
@@ -168,6 +171,9 @@ func (l *lane) bump() {
 // stored ends the lane's batch well; offset is that of its first record, or -1. It returns the calls that are done.
 func (l *lane) stored(offset int64, done []*call) []*call {
 	b := l.batch
+	if offset >= 0 {
+		l.next = offset + int64(b.n)
+	}
 	l.batch, l.attempts = nil, 0
 	l.sequence = (l.sequence + int32(b.n)) & math.MaxInt32
 	if l.most > 0 {
@@ -181,9 +187,21 @@ func (l *lane) stored(offset int64, done []*call) []*call {
 				offset++
 			}
 		}
+		part.call.storedIn(l.topic.of)
 		done = part.call.settle(len(part.index), done)
 	}
 	return done
+}
+
+// storedIn notes the incarnation of the topic that records of c, which are not settled yet, were stored in.
+func (c *call) storedIn(of string) {
+	switch {
+	case c.gone: // somebody reads it
+	case c.left == len(c.slots):
+		c.of = of
+	case c.of != of:
+		c.of = ""
+	}
 }
 
 // fail ends the lane's batch with status and err.

@@ -213,36 +213,3 @@ func TestAMemberThatReachesNoCoordinatorGivesItsClaimsUp(t *testing.T) {
 		return err == nil && again[0].Position == d.Position
 	}, "the record is fetched again")
 }
-
-func TestADeletedTopicEndsNeitherTheMemberNorItsOtherTopics(t *testing.T) {
-	b := openOn(t, quickly(t))
-	other, gone := newTopic(t, b, 1), newTopic(t, b, 1)
-	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(other, gone), OnExpired: durable.ExpiredOldest})
-	defer closeNow(t, c)
-	mustAppend(t, b, gone, events(5, oneKey)...)
-	if err := c.Ack(t.Context(), fetch(t, c, 5)...); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.DeleteTopic(t.Context(), gone); err != nil {
-		t.Fatal(err)
-	}
-	testenv.Await(t, soon, func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := c.Fetch(ctx, 1)
-		return errors.Is(err, durable.ErrTopicNotFound)
-	}, "Fetch tells that the topic is gone")
-	at := mustAppend(t, b, other, events(1, oneKey)...)
-	got := fetch(t, c, 1)[0]
-	if got.Topic != other || got.Position != at[0] {
-		t.Errorf("got %s of %s, want the other topic's", got.Position, got.Topic)
-	}
-	if err := b.CreateTopic(t.Context(), durable.TopicSpec{Name: gone, Partitions: 1}); err != nil {
-		t.Fatal(err)
-	}
-	fresh := openOn(t, b.cfg)
-	mustAppend(t, fresh, gone, events(9, oneKey)...)
-	if got := fetch(t, c, 1)[0]; got.Topic != gone || got.Position != "0:0" {
-		t.Errorf("got %s of %s, want the first record of the topic that was made again", got.Position, got.Topic)
-	}
-}

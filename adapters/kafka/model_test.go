@@ -73,8 +73,9 @@ func (m *model) Partitions(string) ([]int32, error) { return make([]int32, len(m
 func (m *model) Leader(string, int32) (*sarama.Broker, error) {
 	return sarama.NewBroker("model:1"), nil
 }
-func (m *model) RefreshMetadata(...string) error { return nil }
-func (m *model) Close() error                    { return nil }
+func (m *model) RefreshMetadata(...string) error    { return nil }
+func (m *model) Incarnation(string) (string, error) { return "", nil }
+func (m *model) Close() error                       { return nil }
 func (m *model) InitProducerID() (*sarama.InitProducerIDResponse, error) {
 	return &sarama.InitProducerIDResponse{ProducerID: 1}, nil
 }
@@ -169,7 +170,7 @@ func (s *story) check(t *testing.T, partitions []modelPartition) {
 	for p := range partitions {
 		for at, id := range partitions[p].log {
 			times[id]++
-			place[id] = position(int32(p), int64(at))
+			place[id] = position(int32(p), int64(at), "")
 			var caller, key, n int
 			if _, err := fmt.Sscanf(id, "%d-%d-%d", &caller, &key, &n); err != nil {
 				t.Fatal(err)
@@ -184,7 +185,7 @@ func (s *story) check(t *testing.T, partitions []modelPartition) {
 	for id, status := range s.told {
 		switch n := times[id]; status {
 		case durable.Stored:
-			if n != 1 || s.at[id] != "" && s.at[id] != place[id] {
+			if n != 1 || s.at[id] != "" && bare(s.at[id]) != place[id] {
 				t.Errorf("%s: told stored at %q, is stored %d times, at %q", id, s.at[id], n, place[id])
 			}
 		case durable.Unknown:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -54,8 +53,8 @@ func (c *consumer) placeAll() error {
 	at := map[string][]*held{}
 	for _, h := range hs {
 		addr, err := c.locate(h)
-		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
-			h.absent = true
+		if errors.Is(err, errRemade) {
+			continue
 		}
 		if errors.Is(err, durable.ErrPositionExpired) {
 			c.fail(fmt.Errorf("kafka: group %q: %w", c.group.Name, err))
@@ -128,26 +127,6 @@ func (c *consumer) enter(h *held) error {
 		h.part.next = oldest
 	}
 	h.expired = false
-	return nil
-}
-
-// identify finds out whether the topic of h is still the same, where it was away: its positions mean nothing then.
-func (c *consumer) identify(h *held) error {
-	if h.topicID != (sarama.Uuid{}) && !h.absent {
-		return nil
-	}
-	found, err := c.start.admin.DescribeTopics([]string{h.part.topic})
-	if err == nil && len(found) == 1 {
-		err = code(found[0].Err)
-	}
-	if err != nil || len(found) != 1 {
-		return err
-	}
-	id := found[0].Uuid
-	if h.absent && h.topicID != id {
-		h.expired, h.part.next = true, math.MaxInt64
-	}
-	h.topicID, h.absent = id, false
 	return nil
 }
 
@@ -279,7 +258,6 @@ func (r *reader) take(h *held, block *sarama.FetchResponseBlock) {
 	h.put(recs)
 	if err != nil {
 		h.lost, h.expired = true, errors.Is(err, sarama.ErrOffsetOutOfRange)
-		h.absent = h.absent || errors.Is(err, sarama.ErrUnknownTopicOrPartition)
 		r.claims = slices.DeleteFunc(r.claims, func(x *held) bool { return x == h })
 		c.homeless = append(c.homeless, h)
 	}

@@ -25,7 +25,10 @@ type replay struct {
 	b      *Backend
 	topic  string
 	follow bool
+	all    bool // partitions that are added, too
 	client sarama.Client
+	of     string // incarnation of the topic
+	until  time.Time
 	parts  []*part
 	read   chan chunk     // from the readers
 	out    chan chunk     // to the caller's loop
@@ -62,7 +65,7 @@ func (b *Backend) replay(ctx context.Context, topic string, r durable.Range, yie
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(b.reads, func() { cancel(durable.ErrClosed) })()
-	s := &replay{b: b, topic: topic, follow: r.Follow, read: make(chan chunk), out: make(chan chunk)}
+	s := &replay{b: b, topic: topic, follow: r.Follow, all: r.Partitions == nil, until: r.ToTime, read: make(chan chunk), out: make(chan chunk)}
 	go func() {
 		defer b.wg.Done()
 		deliver(ctx, s.out, chunk{end: true, err: s.work(ctx, r)})
@@ -99,10 +102,18 @@ func (s *replay) work(ctx context.Context, r durable.Range) (err error) {
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := s.plan(r); err != nil {
-		return translateStart(err)
+	for {
+		if err := s.plan(r); err != nil {
+			return translateStart(err)
+		}
+		err := s.run(ctx)
+		if !errors.Is(err, errRemade) || !r.Follow || len(r.To) > 0 {
+			return err
+		}
+		s.b.cfg.Logger.Warn("kafka: the topic was deleted and made again, the replay goes on at its oldest record",
+			"topic", s.topic, "before", s.of)
+		r.From = durable.Oldest()
 	}
-	return s.run(ctx)
 }
 
 // plan resolves where each partition begins and ends.
@@ -114,6 +125,10 @@ func (s *replay) plan(r durable.Range) error {
 	if err != nil {
 		return err
 	}
+	if s.of, err = incarnation(s.client, s.topic); err != nil {
+		return err
+	}
+	s.parts = nil
 	heads, err := s.heads(all)
 	if err != nil {
 		return err
@@ -185,7 +200,7 @@ func (s *replay) bound(x *part, r durable.Range) error {
 			x.end = end
 		}
 	}
-	if last, ok, err := cursorOffset(r.To, x.partition); err != nil {
+	if last, ok, err := cursorOffset(s.client, s.topic, r.To, x.partition); err != nil {
 		return err
 	} else if ok {
 		limit(last + 1)

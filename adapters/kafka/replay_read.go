@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -13,6 +14,11 @@ import (
 
 // run passes on what the readers deliver, and starts readers again for partitions whose reader failed.
 func (s *replay) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer s.wg.Wait() // the readers, of which some are left where the topic was made again
+	defer cancel()
+	look := time.NewTicker(s.b.cfg.PartitionCheck)
+	defer look.Stop()
 	readers, retries := 0, 0
 	todo := s.parts
 	for {
@@ -30,6 +36,13 @@ func (s *replay) run(ctx context.Context) error {
 			select {
 			case c = <-s.read:
 			case <-again:
+			case <-look.C:
+				fresh, err := s.review()
+				if err != nil {
+					return err
+				}
+				todo = append(todo, fresh...)
+				continue
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -47,13 +60,54 @@ func (s *replay) run(ctx context.Context) error {
 		if len(todo) == 0 {
 			continue
 		}
-		if retries++; errors.Is(err, durable.ErrPositionExpired) || retries > replayRetries {
+		if err := s.sameTopic(); err != nil {
+			return err
+		}
+		if errors.Is(err, durable.ErrPositionExpired) {
+			return err
+		}
+		if retries++; retries > replayRetries {
 			return translate(err)
 		}
 		if err := s.pause(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// sameTopic reports a topic that was made again.
+func (s *replay) sameTopic() error {
+	id, err := incarnation(s.client, s.topic)
+	if err != nil || id == s.of || id == "" {
+		return nil // what fails here fails elsewhere, too
+	}
+	return fmt.Errorf("%w: %w", errRemade, durable.ErrPositionExpired)
+}
+
+// review looks for what a reader at the head does not see: a topic that was made again, and partitions that were added.
+func (s *replay) review() (fresh []*part, err error) {
+	if !s.follow {
+		return nil, nil
+	}
+	if err := s.sameTopic(); err != nil || !s.all {
+		return nil, err
+	}
+	now, err := freshPartitions(s.client, s.topic)
+	if err != nil {
+		return nil, nil // the next look is soon
+	}
+	for _, p := range now {
+		if slices.ContainsFunc(s.parts, func(x *part) bool { return x.partition == p }) {
+			continue
+		}
+		oldest, err := offsetAt(s.client, s.topic, p, sarama.OffsetOldest)
+		if err != nil {
+			return fresh, nil
+		}
+		x := &part{topic: s.topic, partition: p, next: oldest, end: -1, bytes: fetchBytes, until: s.until}
+		fresh, s.parts = append(fresh, x), append(s.parts, x)
+	}
+	return fresh, nil
 }
 
 func (s *replay) pause(ctx context.Context) error {
@@ -158,7 +212,7 @@ func (s *replay) digest(resp *sarama.FetchResponse, parts []*part) ([]durable.Re
 		for _, r := range recs {
 			d := s.b.decode(s.topic, p.partition, r)
 			out = append(out, durable.Record{
-				Message: d.msg, Topic: s.topic, Partition: int(p.partition), Position: position(p.partition, r.offset),
+				Message: d.msg, Topic: s.topic, Partition: int(p.partition), Position: position(p.partition, r.offset, s.of),
 				Key: d.key, StoredAt: r.at, DecodeErr: d.err,
 			})
 		}

@@ -46,11 +46,14 @@ func (w *writer) route(t *topic) bool {
 	if stale {
 		err = w.client.RefreshMetadata(t.name)
 	}
-	n := 0
+	n, of := 0, ""
 	if err == nil {
 		var ids []int32
 		ids, err = w.client.Partitions(t.name)
 		n = len(ids)
+	}
+	if err == nil && stale {
+		of, _ = w.client.Incarnation(t.name)
 	}
 	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
 		w.forget(t, lanes, err)
@@ -60,7 +63,7 @@ func (w *writer) route(t *topic) bool {
 	for i, l := range lanes {
 		found[i] = w.leaderOf(l, err)
 	}
-	w.rejoin(t, n, lanes, found)
+	w.rejoin(t, n, of, lanes, found)
 	return true
 }
 
@@ -71,6 +74,9 @@ func (w *writer) lostOf(t *topic) (lanes []*lane, stale bool, wait time.Duration
 	lanes, stale = t.lost, t.stale
 	t.lost, t.stale = nil, false
 	t.routing = len(lanes) > 0 || stale
+	if !t.routing && t.n == 0 {
+		w.drop(t)
+	}
 	for _, l := range lanes {
 		if l.attempts > 0 {
 			wait = max(wait, min(firstPause<<min(l.attempts-1, 8), retryBackoff))
@@ -105,12 +111,15 @@ func (w *writer) leaderOf(l *lane, err error) leader {
 }
 
 // rejoin hands lanes to the senders of their leaders; those without one are lost again. n is the number of partitions,
-// 0 where it is not known.
-func (w *writer) rejoin(t *topic, n int, lanes []*lane, found []leader) {
+// 0 where it is not known, and of the incarnation, "" where that is not known.
+func (w *writer) rejoin(t *topic, n int, of string, lanes []*lane, found []leader) {
 	w.mu.Lock()
 	var done []*call
 	if n > 0 {
 		w.size(t, n)
+	}
+	if of != "" {
+		t.of = of
 	}
 	for i, l := range lanes {
 		switch f := found[i]; {
@@ -129,6 +138,16 @@ func (w *writer) rejoin(t *topic, n int, lanes []*lane, found []leader) {
 	}
 	w.mu.Unlock()
 	finish(done)
+}
+
+// remade has the incarnation of t asked for: offsets go back to where they were before, so that it is another topic. The
+// caller holds mu.
+func (w *writer) remade(t *topic) {
+	for _, l := range t.lanes {
+		l.next = 0
+	}
+	t.of, t.stale = "", true
+	w.search(t)
 }
 
 // forget ends everything that waits for a topic that does not exist; the next append asks for it anew.

@@ -194,6 +194,9 @@ func (w *writer) settle(s *sender, batches []*batch, res *sarama.ProduceResponse
 		v, offset, reason := verdictOf(b, res, err)
 		switch v {
 		case stored:
+			if offset >= 0 && offset < l.next {
+				w.remade(l.topic)
+			}
 			done = l.stored(offset, done)
 		case again:
 			l.attempts++

@@ -155,10 +155,6 @@ func translateStart(err error) error {
 	return translate(err)
 }
 
-func expired(topic string, partition int32, offset, oldest, newest int64) error {
-	return fmt.Errorf("offset %d of %s/%d is outside %d to %d: %w", offset, topic, partition, oldest, newest, durable.ErrPositionExpired)
-}
-
 // commitFromOutside stores offsets of a group without members.
 func commitFromOutside(admin sarama.ClusterAdmin, group string, at offsets) error {
 	req := map[string]map[int32]sarama.OffsetAndMetadata{}
@@ -228,7 +224,7 @@ func resolve(client sarama.Client, topic string, partition int32, start durable.
 		}
 		return at, err
 	case durable.StartAfter:
-		seen, ok, err := cursorOffset(start.Cursor(), partition)
+		seen, ok, err := cursorOffset(client, topic, start.Cursor(), partition)
 		if err != nil || !ok {
 			return oldest, err
 		}

@@ -16,8 +16,8 @@ type span struct {
 	times int
 }
 
-// tally counts deliveries across owners. It travels as the note beside a committed offset, "ds1;1042:3;1050:1": from
-// the committed offset to 1042 three times, from 1043 to 1050 once. Spans ascend.
+// tally counts deliveries across owners. It travels as the note beside a committed offset, "ds1@Ab3_x9Qz;1042:3;1050:1":
+// in this incarnation of the topic, from the committed offset to 1042 three times, from 1043 to 1050 once. Spans ascend.
 type tally []span
 
 // times tells how often the record at offset was handed out by owners before.
@@ -60,12 +60,15 @@ func (t tally) handedOut(first int64) int64 {
 	return max(0, t[len(t)-1].upTo-first+1)
 }
 
-// String is the note, "" where there is nothing to tell.
-func (t tally) String() string {
-	if len(t) == 0 {
+// note is the tally as text, with the incarnation of the topic; "" where there is nothing to tell.
+func (t tally) note(incarnation string) string {
+	if len(t) == 0 && incarnation == "" {
 		return ""
 	}
-	b := append(make([]byte, 0, 24*len(t)), tallyMark...)
+	b := append(make([]byte, 0, 24*(1+len(t))), tallyMark...)
+	if incarnation != "" {
+		b = append(append(b, '@'), incarnation...)
+	}
 	for _, s := range t {
 		b = append(b, ';')
 		b = strconv.AppendInt(b, s.upTo, 10)
@@ -78,7 +81,7 @@ func (t tally) String() string {
 // parseTally reads a note; one of another kind counts nothing.
 func parseTally(note string) tally {
 	parts := strings.Split(note, ";")
-	if parts[0] != tallyMark {
+	if mark, _, _ := strings.Cut(parts[0], "@"); mark != tallyMark {
 		return nil
 	}
 	var out tally
@@ -92,4 +95,14 @@ func parseTally(note string) tally {
 		out = append(out, span{at, n})
 	}
 	return out
+}
+
+// notedIncarnation is the incarnation that a note names, "" where it names none.
+func notedIncarnation(note string) string {
+	head, _, _ := strings.Cut(note, ";")
+	mark, id, _ := strings.Cut(head, "@")
+	if mark != tallyMark {
+		return ""
+	}
+	return id
 }

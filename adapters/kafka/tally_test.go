@@ -17,7 +17,7 @@ func TestATallyCountsHowOftenEachRecordWasHandedOut(t *testing.T) {
 			for i := at; i < next; i++ {
 				counts[i]++
 			}
-			kept = parseTally(kept.after(first, next).String())
+			kept = parseTally(kept.after(first, next).note("Ab3_x9Qz"))
 			at = first
 			for i := first; i < first+40; i++ {
 				if kept.times(i) != counts[i] {
@@ -33,11 +33,17 @@ func TestATallyCountsHowOftenEachRecordWasHandedOut(t *testing.T) {
 }
 
 func TestATallyIsAShortNoteAndANoteOfOthersIsNone(t *testing.T) {
-	if got := (tally{{1042, 3}, {1050, 1}}).String(); got != "ds1;1042:3;1050:1" {
+	if got := (tally{{1042, 3}, {1050, 1}}).note(""); got != "ds1;1042:3;1050:1" {
 		t.Errorf("got %q", got)
 	}
-	if got := tally(nil).after(7, 7).String(); got != "" {
+	if got := tally(nil).after(7, 7).note(""); got != "" {
 		t.Errorf("nothing handed out: got %q", got)
+	}
+	if got := (tally{{1042, 3}}).note("Ab3_x9Qz"); got != "ds1@Ab3_x9Qz;1042:3" || notedIncarnation(got) != "Ab3_x9Qz" {
+		t.Errorf("got %q", got)
+	}
+	if got := notedIncarnation("ds1;1042:3"); got != "" {
+		t.Errorf("a note without an incarnation: got %q", got)
 	}
 	for _, note := range []string{"", "mine", "ds1;x:1", "ds1;5:1;4:1", "ds1;5:0", "ds2;5:1"} {
 		if got := parseTally(note); got != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,8 +25,10 @@ type writer struct {
 	topics  map[string]*topic
 	senders map[int32]*sender
 
-	producer int64
+	producer int64 // of new lanes
 	epoch    int16
+	spent    bool      // a topic was dropped: lanes with this producer may have a past that is forgotten
+	swept    time.Time // when topics that nobody appends to were looked for
 }
 
 // finder is what the writer needs of a client. It has connections of its own.
@@ -33,6 +36,7 @@ type finder interface {
 	Partitions(topic string) ([]int32, error)
 	Leader(topic string, partition int32) (*sarama.Broker, error)
 	RefreshMetadata(topics ...string) error
+	Incarnation(topic string) (string, error)
 	InitProducerID() (*sarama.InitProducerIDResponse, error)
 	Close() error
 }
@@ -42,7 +46,7 @@ func dialWriter(cfg Config) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWriter(cfg.producer(), client, (*sender).produce)
+	w, err := newWriter(cfg.producer(), finderClient{client}, (*sender).produce)
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
@@ -92,15 +96,58 @@ func (w *writer) find(name string) error {
 	if err != nil {
 		return err
 	}
+	of, _ := w.client.Incarnation(name) // positions are of use without it
+	for !w.learn(name, len(ids), of) {
+		producer, epoch, err := w.newID()
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.producer, w.epoch, w.spent = producer, epoch, false
+		w.mu.Unlock()
+	}
+	return nil
+}
+
+// learn notes that a topic has n partitions. It reports false, with nothing noted, where a new producer id is needed.
+func (w *writer) learn(name string, n int, of string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.sweep()
 	t := w.topics[name]
+	if t == nil && w.spent {
+		return false
+	}
 	if t == nil {
 		t = &topic{name: name}
 		w.topics[name] = t
 	}
-	w.size(t, len(ids))
-	return nil
+	t.of = of
+	w.size(t, n)
+	return true
+}
+
+// drop forgets t, of which nothing is under way, so that topics that come and go take no memory. The caller holds mu.
+func (w *writer) drop(t *topic) {
+	if t.routing || slices.ContainsFunc(t.lanes, func(l *lane) bool { return l.state != idle }) {
+		return
+	}
+	delete(w.topics, t.name)
+	w.spent = true
+}
+
+// sweep drops topics that nobody appends to, now and then. The caller holds mu.
+func (w *writer) sweep() {
+	now := time.Now()
+	if now.Sub(w.swept) < metadataAge {
+		return
+	}
+	w.swept = now
+	for _, t := range w.topics {
+		if now.Sub(t.asked) > 2*metadataAge { // it is asked every metadataAge, where there are appends
+			w.drop(t)
+		}
+	}
 }
 
 // size gives t lanes for n partitions. The caller holds mu.
@@ -171,9 +218,12 @@ func (w *writer) withdraw(name string, c *call) []slot {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.gone = true
-	t := w.topics[name]
-	for i := range c.pieces {
-		t.lanes[c.pieces[i].partition].remove(c)
+	if t := w.topics[name]; t != nil { // it may be another one by now, where nothing of c is queued
+		for i := range c.pieces {
+			if p := int(c.pieces[i].partition); p < len(t.lanes) {
+				t.lanes[p].remove(c)
+			}
+		}
 	}
 	return append([]slot(nil), c.slots...)
 }

@@ -1,0 +1,331 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+// journal is a log that can be read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) logger() *slog.Logger { return slog.New(slog.NewTextHandler(j, nil)) }
+
+// count tells how many lines have text in them.
+func (j *journal) count(text string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := 0
+	for line := range strings.Lines(j.text.String()) {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// remake deletes topic and makes it again, with n partitions.
+func remake(t testing.TB, b *Backend, topic string, n int) {
+	t.Helper()
+	if err := b.DeleteTopic(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Await(t, soon, func() bool {
+		return b.CreateTopic(t.Context(), durable.TopicSpec{Name: topic, Partitions: n}) == nil
+	}, "the topic is made again")
+}
+
+func TestADeletedTopicEndsNeitherTheMemberNorItsOtherTopics(t *testing.T) {
+	b := openOn(t, quickly(t))
+	other, gone := newTopic(t, b, 1), newTopic(t, b, 1)
+	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(other, gone)})
+	defer closeNow(t, c)
+	mustAppend(t, b, gone, events(5, oneKey)...)
+	if err := c.Ack(t.Context(), fetch(t, c, 5)...); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.DeleteTopic(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Await(t, soon, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.Fetch(ctx, 1)
+		return errors.Is(err, durable.ErrTopicNotFound)
+	}, "Fetch tells that the topic is gone")
+	at := mustAppend(t, b, other, events(1, oneKey)...)
+	got := fetch(t, c, 1)[0]
+	if got.Topic != other || got.Position != at[0] {
+		t.Errorf("got %s of %s, want the other topic's", got.Position, got.Topic)
+	}
+	if err := b.CreateTopic(t.Context(), durable.TopicSpec{Name: gone, Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	fresh := openOn(t, b.cfg)
+	mustAppend(t, fresh, gone, events(9, oneKey)...)
+	if got := awaitFetch(t, c); got.Topic != gone || bare(got.Position) != "0:0" {
+		t.Errorf("got %s of %s, want the first record of the topic that was made again", got.Position, got.Topic)
+	}
+}
+
+// awaitFetch is the next delivery, whatever transient errors come before it.
+func awaitFetch(t testing.TB, c durable.Consumer) (d durable.Delivery) {
+	t.Helper()
+	testenv.Await(t, soon, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		ds, err := c.Fetch(ctx, 1)
+		if err == nil {
+			d = ds[0]
+		}
+		return err == nil
+	}, "something is fetched")
+	return d
+}
+
+func TestAMemberOfATopicThatIsMadeAgainGoesOnAtItsOldestRecord(t *testing.T) {
+	var log journal
+	cfg := quickly(t)
+	cfg.PartitionCheck, cfg.Logger = 100*time.Millisecond, log.logger()
+	b := openOn(t, cfg)
+	topic := newTopic(t, b, 2)
+	g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)}
+	c := join(t, b, g)
+	mustAppend(t, b, topic, events(50, keyed(20))...)
+	old := fetch(t, c, 50)
+	if err := c.Ack(t.Context(), old[:40]...); err != nil { // the rest is at work
+		t.Fatal(err)
+	}
+	remake(t, b, topic, 2)
+	mustAppend(t, b, topic, events(200, keyed(20))...) // more than there were
+	seen := map[durable.Position]bool{}
+	for len(seen) < 200 {
+		d := awaitFetch(t, c)
+		if seen[d.Position] || incarnationIn(d.Position) == incarnationIn(old[0].Position) {
+			t.Fatalf("got %s, after %d of the topic that was made again", d.Position, len(seen))
+		}
+		seen[d.Position] = true
+		if err := c.Ack(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for claim := range claimsOf(old) {
+		if !claim.Lost() {
+			t.Errorf("the claim of partition %d of the deleted topic goes on", claim.Partition())
+		}
+	}
+	if err := c.Ack(t.Context(), old...); err != nil {
+		t.Errorf("an ack for the deleted topic: %v", err)
+	}
+	closeNow(t, c)
+	if n := log.count("made again"); n != 1 {
+		t.Errorf("logged %d times, want once:\n%s", n, log.text.String())
+	}
+	at := mustAppend(t, b, topic, events(1, oneKey)...)
+	c = join(t, b, g)
+	defer closeNow(t, c)
+	if d := awaitFetch(t, c); d.Position != at[0] {
+		t.Errorf("the next member begins at %s, want %s: all before was acknowledged", d.Position, at[0])
+	}
+}
+
+func TestAPositionOfAGroupInADeletedTopicMeansNothingInItsSuccessor(t *testing.T) {
+	var log journal
+	cfg := quickly(t)
+	cfg.Logger = log.logger()
+	b := openOn(t, cfg)
+	topic := newTopic(t, b, 1)
+	g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)}
+	c := join(t, b, g)
+	mustAppend(t, b, topic, events(9, oneKey)...)
+	if err := c.Ack(t.Context(), fetch(t, c, 9)...); err != nil {
+		t.Fatal(err)
+	}
+	closeNow(t, c)
+	stored, err := b.admin.ListConsumerGroupOffsets(g.Name, map[string][]int32{topic: {0}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := stored.GetBlock(topic, 0)
+	remake(t, b, topic, 1)
+	mustAppend(t, b, topic, events(20, oneKey)...)
+	// Kafka removes the offsets of a deleted topic; a member that had not noticed may have written its own after that.
+	late := map[string]map[int32]sarama.OffsetAndMetadata{topic: {0: {Offset: block.Offset, Metadata: block.Metadata, LeaderEpoch: -1}}}
+	testenv.Await(t, soon, func() bool {
+		_, err := b.admin.AlterConsumerGroupOffsets(g.Name, late, nil)
+		return err == nil
+	}, "the old offset is written")
+	c = join(t, b, g)
+	defer closeNow(t, c)
+	if d := awaitFetch(t, c); bare(d.Position) != "0:0" || d.Attempt != 1 {
+		t.Errorf("got %s at attempt %d, want the first record of the topic that was made again", d.Position, d.Attempt)
+	}
+	if n := log.count("made again"); n != 1 {
+		t.Errorf("logged %d times, want once", n)
+	}
+}
+
+func TestAReplayKnowsPositionsOfADeletedTopic(t *testing.T) {
+	b := opened(t)
+	topic := newTopic(t, b, 1)
+	at := mustAppend(t, b, topic, events(9, oneKey)...)
+	for _, from := range []durable.Position{at[3], bare(at[3])} { // as it was written down, and as other programs write it
+		if rs := replayed(t, b, topic, durable.Range{From: durable.After(durable.Cursor{0: from})}); rs[0].Position != at[4] {
+			t.Errorf("after %s came %s, want %s", from, rs[0].Position, at[4])
+		}
+	}
+	remake(t, b, topic, 1)
+	mustAppend(t, b, topic, events(20, oneKey)...)
+	for name, r := range map[string]durable.Range{
+		"From": {From: durable.After(durable.Cursor{0: at[3]})},
+		"To":   {To: durable.Cursor{0: at[3]}},
+	} {
+		for rec, err := range b.Replay(t.Context(), topic, r) {
+			if !errors.Is(err, durable.ErrPositionExpired) {
+				t.Errorf("%s: got %s, %v, want ErrPositionExpired", name, rec.Position, err)
+			}
+			break
+		}
+	}
+	if err := b.ResetGroup(t.Context(), testenv.Name(t, "g"), topic, durable.After(durable.Cursor{0: at[3]})); !errors.Is(err, durable.ErrPositionExpired) {
+		t.Errorf("reset of a group: got %v, want ErrPositionExpired", err)
+	}
+	if rs := replayed(t, b, topic, durable.Range{From: durable.After(durable.Cursor{0: bare(at[3])})}); len(rs) != 16 {
+		t.Errorf("after a bare position: got %d records, want 16", len(rs))
+	}
+}
+
+func TestAFollowingReplayGoesOnInATopicThatIsMadeAgainAndInNewPartitions(t *testing.T) {
+	var log journal
+	b := openOn(t, Config{Brokers: testenv.Kafka(t), PartitionCheck: 100 * time.Millisecond, Logger: log.logger()})
+	topic := newTopic(t, b, 1)
+	before := mustAppend(t, b, topic, events(5, oneKey)...)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
+	defer cancel()
+	got := make(chan durable.Position)
+	ended := make(chan error, 1)
+	go func() {
+		for r, err := range b.Replay(ctx, topic, durable.Range{Follow: true}) {
+			if err != nil {
+				ended <- err
+				return
+			}
+			got <- r.Position
+		}
+		ended <- nil
+	}()
+	read := func(n int) (last durable.Position) {
+		for range n {
+			select {
+			case last = <-got:
+			case err := <-ended:
+				t.Fatalf("the replay ended after %s: %v", last, err)
+			}
+		}
+		return last
+	}
+	if last := read(5); last != before[4] {
+		t.Errorf("got %s last, want %s", last, before[4])
+	}
+	remake(t, b, topic, 1)
+	after := mustAppend(t, b, topic, events(30, oneKey)...)
+	if last := read(30); bare(last) != bare(after[29]) || incarnationIn(last) == incarnationIn(before[4]) {
+		t.Errorf("got %s last, want %s", last, after[29])
+	}
+	if n := log.count("made again"); n != 1 {
+		t.Errorf("logged %d times, want once:\n%s", n, log.text.String())
+	}
+	if err := b.admin.CreatePartitions(topic, 3, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	other := openOn(t, Config{Brokers: testenv.Kafka(t)})
+	seen := map[string]bool{}
+	testenv.Await(t, soon, func() bool {
+		for _, m := range events(10, keyed(10)) {
+			if _, err := other.Append(t.Context(), topic, m); err == nil {
+				partition, _, _ := strings.Cut(string(read(1)), ":")
+				seen[partition] = true
+			}
+		}
+		return len(seen) == 3
+	}, "records of all partitions come")
+	cancel()
+	<-ended
+}
+
+func TestTheProducerForgetsTopicsThatAreGone(t *testing.T) {
+	b, other := opened(t), opened(t)
+	stays := newTopic(t, b, 3)
+	mustAppend(t, b, stays, events(30, keyed(30))...)
+	for range 3 {
+		gone := newTopic(t, other, 3)
+		first := mustAppend(t, b, gone, events(30, keyed(30))...)
+		if err := other.DeleteTopic(t.Context(), gone); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Append(t.Context(), gone, events(30, keyed(30))...); !errors.Is(err, durable.ErrTopicNotFound) {
+			t.Fatalf("got %v, want ErrTopicNotFound", err)
+		}
+		testenv.Await(t, soon, func() bool { return len(b.writer.known()) == 1 }, "the lanes are dropped")
+		if err := other.CreateTopic(t.Context(), durable.TopicSpec{Name: gone, Partitions: 3}); err != nil {
+			t.Fatal(err)
+		}
+		again := mustAppend(t, b, gone, events(30, keyed(30))...)
+		if incarnationIn(first[0]) == incarnationIn(again[0]) || incarnationIn(again[0]) == "" {
+			t.Errorf("got %s after %s, want another incarnation", again[0], first[0])
+		}
+		if got := replayed(t, b, gone, durable.Range{}); len(got) != 30 {
+			t.Errorf("got %d records, want 30", len(got))
+		}
+		if err := other.DeleteTopic(t.Context(), gone); err != nil {
+			t.Fatal(err)
+		}
+		testenv.Await(t, soon, func() bool {
+			_, err := b.Append(t.Context(), gone, events(1, oneKey)...)
+			return errors.Is(err, durable.ErrTopicNotFound) && len(b.writer.known()) == 1
+		}, "the lanes are dropped again")
+	}
+	mustAppend(t, b, stays, events(30, keyed(30))...)
+	if got := replayed(t, b, stays, durable.Range{}); len(got) != 60 {
+		t.Errorf("got %d records of the topic that stays, want 60", len(got))
+	}
+}
+
+func TestAnAppendToATopicThatWasMadeAgainUnseenIsOfTheNewOne(t *testing.T) {
+	b, other := opened(t), opened(t)
+	topic := newTopic(t, b, 1)
+	first := mustAppend(t, b, topic, events(50, oneKey)...)
+	remake(t, other, topic, 1)
+	testenv.Await(t, soon, func() bool {
+		ps, err := b.Append(t.Context(), topic, events(1, oneKey)...)
+		return err == nil && incarnationIn(ps[0]) != "" && incarnationIn(ps[0]) != incarnationIn(first[0])
+	}, "positions are of the new topic")
+}
+
+// known are the topics that the writer keeps something of.
+func (w *writer) known() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.topics))
+}
