@@ -83,7 +83,7 @@ type Capabilities struct {
 	Backend         string  // short name for logs and metric labels, such as "kafka"
 	Ack             AckMode // how Consumer.Ack is to be called
 	Groups          bool    // Consume works
-	OrderedGroup    bool    // Ordering PerKey holds with any number of members; if false, with one member only
+	OrderedGroup    bool    // Ordering PerKey holds with any number of members; if false, with one member only or not at all
 	Replay          bool    // Replay works
 	ReplayFollow    bool    // Range.Follow works
 	StartAtTime     bool    // Start by time works for groups and Replay
@@ -91,4 +91,9 @@ type Capabilities struct {
 	Partitions      bool    // a topic may have more than one partition
 	AttemptCount    bool    // Delivery.Attempt survives the death of a member
 	MaxMessageBytes int     // largest message that Append can take, 0 where unknown
+
+	// What only backends lack that stand on somebody else's abstraction; see FromWatermill.
+	NoPositions bool // Append and deliveries tell "", and Start After does not work
+	OldestOnly  bool // a new group starts at the oldest record and nowhere else
+	OneByOne    bool // what follows in a partition is fetched after the Ack or Release of what was
 }

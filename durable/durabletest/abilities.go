@@ -36,5 +36,7 @@ func replays(a abilities, _ Harness) bool      { return a.Replay }
 func administers(a abilities, _ Harness) bool  { return a.administers }
 func groupReports(a abilities, _ Harness) bool { return a.Groups && a.reports }
 func dynamic(a abilities, _ Harness) bool      { return a.Groups && a.DynamicTopics }
+func reads(a abilities, _ Harness) bool        { return a.Groups || a.Replay }
+func newest(a abilities, _ Harness) bool       { return a.Groups && !a.OldestOnly }
 func ordered(a abilities, _ Harness) bool      { return a.Groups && a.OrderedGroup && a.Partitions }
 func trims(a abilities, h Harness) bool        { return a.Groups && h.Trim != nil }

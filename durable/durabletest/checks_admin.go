@@ -122,7 +122,7 @@ func (e *env) lag(b durable.Backend, group, topic string) (sum int64) {
 
 func lagCounts(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
-	g := group(topic)
+	g := e.group(topic)
 	e.leave(e.join(b, g))
 	for round, n := range []int{12, 8} {
 		e.append(b, topic, messages(g.Name+string(rune('a'+round)), n, 5)...)

@@ -33,7 +33,7 @@ func closeMethods(e *env) {
 	}
 	if e.Caps.Groups {
 		err := e.Within("Consume after Close", func(ctx context.Context) error {
-			_, err := b.Consume(ctx, group(topic))
+			_, err := b.Consume(ctx, e.group(topic))
 			return err
 		})
 		if !errors.Is(err, durable.ErrClosed) {
@@ -56,7 +56,7 @@ func closeMethods(e *env) {
 
 func closeUnblocks(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
-	c := e.join(b, group(topic))
+	c := e.join(b, e.group(topic))
 	ended := make(chan error, 1) // the result of the one Fetch
 	go func() {
 		_, err := c.Fetch(e.Ctx, 1)
@@ -83,7 +83,7 @@ func closeLeaks(e *env) {
 	b := e.New(e.TB)
 	e.append(b, topic, messages("m", 3, 1)...)
 	if e.Caps.Groups {
-		c := e.join(b, group(topic))
+		c := e.join(b, e.group(topic))
 		e.ack(c, e.collect(c, 3))
 	}
 	if err := e.Within("Close", b.Close); err != nil {

@@ -11,7 +11,7 @@ func consumeChecks() []check {
 	foreign := func(a abilities, h Harness) bool { return a.Groups && h.Foreign != nil }
 	return []check{
 		{Name: "Consume/DeliversEveryMessageInOrderWithItsFields", Needs: groups, Run: consumeAll},
-		{Name: "Consume/StoresTheStartBeforeTheFirstEvent", Needs: groups, Run: consumeNewest},
+		{Name: "Consume/StoresTheStartBeforeTheFirstEvent", Needs: newest, Run: consumeNewest},
 		{Name: "Consume/RefusesAnInvalidGroup", Needs: groups, Run: consumeInvalid},
 		{Name: "Consume/ADeliveryMayBeChanged", Needs: groups, Run: consumeOwnership},
 		{Name: "Consume/AForeignEntryNeverEndsASubscription", Needs: foreign, Run: consumeForeign},
@@ -28,7 +28,7 @@ func consumeAll(e *env) {
 	for i, m := range all {
 		where[id(m)] = ps[i]
 	}
-	c := e.join(b, group(topic))
+	c := e.join(b, e.group(topic))
 	ds := e.collect(c, len(all))
 	ds = append(ds, e.quiet(c)...)
 	e.once(deliveryIDs(ds), all)
@@ -50,7 +50,7 @@ func consumeAll(e *env) {
 func consumeNewest(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	e.append(b, topic, messages("before", 3, 1)...)
-	g := group(topic)
+	g := e.group(topic)
 	g.Start = durable.Newest()
 	e.leave(e.join(b, g))
 	after := messages("after", 3, 1)
@@ -73,7 +73,7 @@ func consumeOwnership(e *env) {
 	all := messages("m", 2, 1)
 	e.append(b, topic, all...)
 	for _, name := range []string{"one-", "two-"} {
-		g := group(topic)
+		g := e.group(topic)
 		g.Name = name + topic
 		ds := e.collect(e.join(b, g), 2)
 		for i, d := range ds {
@@ -90,7 +90,7 @@ func consumeForeign(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	e.Foreign(e.TB, topic)
 	e.append(b, topic, messages("m", 1, 1)...)
-	c := e.join(b, group(topic))
+	c := e.join(b, e.group(topic))
 	ds := e.collect(c, 2)
 	if ds[0].DecodeErr == nil || ds[0].Message == nil {
 		e.Errorf("the foreign entry: got %+v, want a DecodeErr and its payload", ds[0])
@@ -103,7 +103,7 @@ func consumeForeign(e *env) {
 
 func fetchContext(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
-	c := e.join(b, group(topic))
+	c := e.join(b, e.group(topic))
 	err := e.Within("Fetch of an empty topic", func(context.Context) error {
 		ctx, cancel := context.WithTimeout(e.Ctx, e.Quiet)
 		defer cancel()
@@ -124,11 +124,11 @@ func fetchContext(e *env) {
 
 func releaseAgain(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
-	all := messages("m", 4, 1)
+	all := messages("m", e.most(4), 1)
 	e.append(b, topic, all...)
-	c := e.join(b, group(topic))
-	c.Release(e.collect(c, 4)...)
-	again := e.collect(c, 4)
+	c := e.join(b, e.group(topic))
+	c.Release(e.hold(c, len(all))...)
+	again := e.collect(c, len(all))
 	e.once(deliveryIDs(again), all)
 	e.inOrder(deliveryIDs(again), all)
 	e.ack(c, again)

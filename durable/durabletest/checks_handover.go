@@ -19,12 +19,12 @@ func handOverChecks() []check {
 
 func redelivers(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
-	all := messages("m", 20, 4)
+	all := messages("m", e.most(20), 4)
 	e.append(b, topic, all...)
-	c := e.join(b, group(topic))
-	e.collect(c, 20)
+	c := e.join(b, e.group(topic))
+	e.hold(c, len(all))
 	e.leave(c)
-	again := e.collect(e.join(b, group(topic)), 20)
+	again := e.collect(e.join(b, e.group(topic)), len(all))
 	e.once(deliveryIDs(again), all)
 	e.inOrder(deliveryIDs(again), all)
 }
@@ -32,12 +32,12 @@ func redelivers(e *env) {
 func ackedStays(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	e.append(b, topic, messages("m", 20, 4)...)
-	c := e.join(b, group(topic))
+	c := e.join(b, e.group(topic))
 	e.ack(c, e.collect(c, 20))
 	e.leave(c)
 	after := messages("after", 4, 4)
 	e.append(b, topic, after...)
-	c = e.join(b, group(topic))
+	c = e.join(b, e.group(topic))
 	e.once(deliveryIDs(e.collect(c, 4)), after)
 }
 
@@ -45,7 +45,7 @@ func countsAttempts(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	e.append(b, topic, messages("m", 3, 1)...)
 	for attempt := 1; attempt <= 3; attempt++ {
-		c := e.join(b, group(topic))
+		c := e.join(b, e.group(topic))
 		for _, d := range e.collect(c, 3) {
 			if d.Attempt != attempt {
 				e.Errorf("message %s: got attempt %d, want %d", id(d.Message), d.Attempt, attempt)
@@ -57,25 +57,25 @@ func countsAttempts(e *env) {
 
 func lateAck(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
-	all := messages("m", 6, 2)
+	all := messages("m", e.most(6), 2)
 	e.append(b, topic, all...)
-	old := e.join(b, group(topic))
-	late := e.collect(old, 6)
+	old := e.join(b, e.group(topic))
+	late := e.hold(old, len(all))
 	e.leave(old)
-	next := e.join(b, group(topic))
-	e.collect(next, 6)
+	next := e.join(b, e.group(topic))
+	e.hold(next, len(all))
 	if err := e.Within("Ack of a lost claim", func(ctx context.Context) error { return old.Ack(ctx, late...) }); err != nil {
 		e.Errorf("Ack of a lost claim: got %v, want nil", err)
 	}
 	e.leave(next)
-	e.once(deliveryIDs(e.collect(e.join(b, group(topic)), 6)), all)
+	e.once(deliveryIDs(e.collect(e.join(b, e.group(topic)), len(all))), all)
 }
 
 func twoPhase(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	all := messages("m", 16*e.Partitions, 4*e.Partitions)
 	e.append(b, topic, all...)
-	old := e.join(b, group(topic))
+	old := e.join(b, e.group(topic))
 	held := e.collect(old, len(all))
 	claims := map[int]*durable.Claim{}
 	for _, d := range held {
@@ -84,7 +84,7 @@ func twoPhase(e *env) {
 	ctx, stop := context.WithCancel(e.Ctx)
 	defer stop()
 	got := make(chan []durable.Delivery, 1) // the first that the new member gets
-	joined := e.join(e.open(), group(topic))
+	joined := e.join(e.open(), e.group(topic))
 	go func() {
 		defer close(got)
 		for ctx.Err() == nil {

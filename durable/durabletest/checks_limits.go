@@ -11,7 +11,7 @@ import (
 func limitChecks() []check {
 	timed := func(a abilities, _ Harness) bool { return a.Replay && a.StartAtTime }
 	return []check{
-		{Name: "Append/NeverStoresAfterAHoleInSilence", Run: appendHole},
+		{Name: "Append/NeverStoresAfterAHoleInSilence", Needs: reads, Run: appendHole},
 		{Name: "Consume/MembersShareAGroupWithoutOrder", Needs: groups, Run: competing},
 		{Name: "Consume/ATrimmedStartFailsOrJumpsAsItsPolicySays", Needs: trims, Run: consumeTrimmed},
 		{Name: "Replay/StartsAtATime", Needs: timed, Run: replayAt},
@@ -56,7 +56,7 @@ func appendHole(e *env) {
 func competing(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	all := messages("m", 30, 5)
-	g := group(topic)
+	g := e.group(topic)
 	g.Ordering = durable.None
 	leaver, stayer := e.join(b, g), e.join(e.open(), g)
 	e.append(b, topic, all...)
@@ -97,7 +97,7 @@ func consumeTrimmed(e *env) {
 	all := messages("m", 10, 1)
 	ps := e.append(b, topic, all...)
 	e.Trim(e.TB, topic)
-	g := group(topic)
+	g := e.group(topic)
 	g.Start = durable.After(durable.Cursor{0: ps[0]})
 	ctx, cancel := e.Soon()
 	defer cancel()
@@ -151,13 +151,14 @@ func unsupported(e *env) {
 		}
 	}
 	if !e.Caps.Groups || !e.Caps.StartAtTime {
-		g := group(topic)
+		g := e.group(topic)
 		g.Start = durable.At(time.Unix(1, 0))
 		_, err := b.Consume(e.Ctx, g)
 		refused("Consume", false, err)
 	}
+	e.lacking(b, topic, refused)
 	if e.Caps.Groups && !e.Caps.DynamicTopics {
-		refused("SetTopics", false, e.join(b, group(topic)).SetTopics(e.Ctx, durable.Topics(topic)...))
+		refused("SetTopics", false, e.join(b, e.group(topic)).SetTopics(e.Ctx, durable.Topics(topic)...))
 	}
 	if !e.Caps.Replay || !e.Caps.ReplayFollow {
 		var err error
@@ -165,5 +166,24 @@ func unsupported(e *env) {
 			break
 		}
 		refused("Replay", false, err)
+	}
+}
+
+// lacking asks for the starts that the capabilities lack.
+func (e *env) lacking(b durable.Backend, topic string, refused func(what string, can bool, err error)) {
+	for what, c := range map[string]struct {
+		start durable.Start
+		can   bool
+	}{
+		"Consume from Newest": {durable.Newest(), !e.Caps.OldestOnly},
+		"Consume from After":  {durable.After(durable.Cursor{0: "1"}), !e.Caps.NoPositions},
+	} {
+		if c.can {
+			continue
+		}
+		g := e.group(topic)
+		g.Start = c.start
+		_, err := b.Consume(e.Ctx, g)
+		refused(what, false, err)
 	}
 }

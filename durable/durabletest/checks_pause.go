@@ -23,7 +23,7 @@ func pauseChecks() []check {
 // stores in another one from which nothing was fetched until then. It asks nothing of a consumer that is no Pauser.
 func fullPartition(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 2)
-	g := group(topic)
+	g := e.group(topic)
 	g.Start, g.Ordering = durable.Oldest(), durable.PerKey
 	c := e.join(b, g)
 	_, can := c.(durable.Pauser)
@@ -84,7 +84,7 @@ func (e *env) twoKeys(b durable.Backend) (one, other string) {
 	topic := e.NewTopic(e.TB, 2)
 	e.append(b, topic, messages("m", 16, 16)...)
 	at := map[int]string{}
-	for _, d := range e.collect(e.join(b, group(topic)), 16) {
+	for _, d := range e.collect(e.join(b, e.group(topic)), 16) {
 		at[d.Claim.Partition()] = d.Key
 	}
 	if len(at) != 2 {

@@ -133,7 +133,7 @@ func replayBeside(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, e.Partitions)
 	all := messages("m", 12, 4)
 	e.append(b, topic, all...)
-	c := e.join(b, group(topic))
+	c := e.join(b, e.group(topic))
 	half := e.collect(c, len(all))
 	e.once(recordIDs(e.replay(b, topic, durable.Range{})), all)
 	e.ack(c, half)

@@ -6,12 +6,13 @@ import (
 
 func startChecks() []check {
 	timed := func(a abilities, _ Harness) bool { return a.Groups && a.Replay && a.StartAtTime }
+	placed := func(a abilities, _ Harness) bool { return newest(a, Harness{}) && !a.NoPositions }
 	spread := func(a abilities, _ Harness) bool { return a.Groups && a.Partitions }
 	return []check{
-		{Name: "Start/AfterAPosition", Needs: groups, Run: startAfter},
+		{Name: "Start/AfterAPosition", Needs: placed, Run: startAfter},
 		{Name: "Start/AfterACursorBeginsOtherPartitionsAtTheirOldest", Needs: spread, Run: startAfterSome},
 		{Name: "Start/AtATime", Needs: timed, Run: startAt},
-		{Name: "Start/OfATopicWinsOverThatOfTheGroup", Needs: groups, Run: startOfTopic},
+		{Name: "Start/OfATopicWinsOverThatOfTheGroup", Needs: newest, Run: startOfTopic},
 		{Name: "Start/IsThatOfNewGroupsAlone", Needs: groups, Run: startOnce},
 	}
 }
@@ -20,7 +21,7 @@ func startAfter(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	all := messages("m", 8, 2)
 	ps := e.append(b, topic, all...)
-	g := group(topic)
+	g := e.group(topic)
 	g.Start = durable.After(durable.Cursor{0: ps[4]})
 	c := e.join(b, g)
 	e.once(deliveryIDs(append(e.collect(c, 3), e.quiet(c)...)), all[5:])
@@ -33,7 +34,7 @@ func startAfterSome(e *env) {
 	reader := e.join(b, durable.Group{Name: "reader-" + topic, Topics: durable.Topics(topic)})
 	whole := e.collect(reader, len(all))
 	at := whole[0] // the first of its partition
-	g := group(topic)
+	g := e.group(topic)
 	g.Start = durable.After(durable.Cursor{at.Claim.Partition(): at.Position})
 	want := all[:0:0]
 	for _, m := range all {
@@ -60,7 +61,7 @@ func startAt(e *env) {
 			want = append(want, id(r.Message))
 		}
 	}
-	g := group(topic)
+	g := e.group(topic)
 	g.Start = durable.At(at)
 	c := e.join(b, g)
 	got := deliveryIDs(append(e.collect(c, len(want)), e.quiet(c)...))
@@ -74,7 +75,7 @@ func startOfTopic(e *env) {
 	stored := messages("stored", 3, 1)
 	e.append(b, old, stored...)
 	e.append(b, fresh, messages("passed", 3, 1)...)
-	g := group(old)
+	g := e.group(old)
 	g.Topics = []durable.TopicStart{{Topic: old, Start: durable.Oldest()}, {Topic: fresh}}
 	g.Start = durable.Newest()
 	c := e.join(b, g)
@@ -87,15 +88,19 @@ func startOnce(e *env) {
 	b, topic := e.open(), e.NewTopic(e.TB, 1)
 	first, second := messages("first", 2, 1), messages("second", 2, 1)
 	e.append(b, topic, first...)
-	g := group(topic)
+	g := e.group(topic)
 	c := e.join(b, g)
 	e.ack(c, e.collect(c, 2))
 	e.leave(c)
 	e.append(b, topic, second...)
-	for _, start := range []durable.Start{durable.Newest(), durable.Oldest()} {
+	starts := []durable.Start{durable.Oldest()}
+	if !e.Caps.OldestOnly {
+		starts = append(starts, durable.Newest())
+	}
+	for _, start := range starts {
 		g.Start = start
 		c := e.join(b, g)
-		e.once(deliveryIDs(append(e.collect(c, 2), e.quiet(c)...)), second)
+		e.once(deliveryIDs(append(e.hold(c, e.most(2)), e.quiet(c)...)), second[:e.most(2)])
 		e.leave(c)
 	}
 }

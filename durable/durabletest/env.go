@@ -81,12 +81,37 @@ func (e *env) leave(c durable.Consumer) {
 	e.Do("Close of the consumer", c.Close)
 }
 
-func group(topic string) durable.Group {
-	return durable.Group{Name: "group-" + topic, Topics: durable.Topics(topic)}
+// group is one on topic that the backend takes with any number of members.
+func (e *env) group(topic string) durable.Group {
+	g := durable.Group{Name: "group-" + topic, Topics: durable.Topics(topic)}
+	if !e.Caps.OrderedGroup {
+		g.Ordering = durable.None
+	}
+	return g
 }
 
-// collect fetches until n deliveries of distinct ids have come.
+// most is n, or how many of one partition can be held without an answer.
+func (e *env) most(n int) int {
+	if e.Caps.OneByOne {
+		return 1
+	}
+	return n
+}
+
+// collect fetches until n deliveries of distinct ids have come. Where the backend gives them one by one, they are
+// acknowledged.
 func (e *env) collect(c durable.Consumer, n int) []durable.Delivery {
+	e.Helper()
+	return e.fetch(c, n, e.Caps.OneByOne)
+}
+
+// hold fetches until n deliveries of distinct ids have come, and answers none.
+func (e *env) hold(c durable.Consumer, n int) []durable.Delivery {
+	e.Helper()
+	return e.fetch(c, n, false)
+}
+
+func (e *env) fetch(c durable.Consumer, n int, answer bool) []durable.Delivery {
 	e.Helper()
 	ctx, cancel := e.Soon()
 	defer cancel()
@@ -104,6 +129,9 @@ func (e *env) collect(c durable.Consumer, n int) []durable.Delivery {
 			seen[id(d.Message)] = true
 		}
 		out = append(out, ds...)
+		if answer {
+			e.ack(c, ds)
+		}
 	}
 	return out
 }
@@ -119,6 +147,9 @@ func (e *env) quiet(c durable.Consumer) []durable.Delivery {
 			e.Logf("Fetch: %v (transient)", err)
 		}
 		out = append(out, ds...)
+		if e.Caps.OneByOne {
+			e.ack(c, ds)
+		}
 	}
 	return out
 }
@@ -149,7 +180,7 @@ func (e *env) stored(b durable.Backend, topic string, n int) []durable.Record {
 	if e.Caps.Replay {
 		return e.replay(b, topic, durable.Range{})
 	}
-	g := group(topic)
+	g := e.group(topic)
 	g.Name = "reader-" + topic
 	c := e.join(b, g)
 	var out []durable.Record

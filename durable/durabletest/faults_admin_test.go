@@ -216,3 +216,28 @@ func hideAcked(testing.TB) func(durable.Backend) durable.Backend {
 		return b
 	}
 }
+
+// claiming changes what a backend says of itself, and nothing else.
+type claiming struct {
+	full
+	change func(*durable.Capabilities)
+}
+
+func (c claiming) Capabilities() durable.Capabilities {
+	caps := c.full.Capabilities()
+	c.change(&caps)
+	return caps
+}
+
+func claims(change func(*durable.Capabilities)) func(testing.TB) func(durable.Backend) durable.Backend {
+	return plain(func(next durable.Backend) durable.Backend { return claiming{next.(full), change} })
+}
+
+func capabilityFaults() []fault {
+	const refused = "Capabilities/WhatIsFalseIsRefusedWithErrUnsupported"
+	return []fault{
+		{name: "tells positions that mean nothing", check: "Append/ReturnsOnePositionPerMessage", wrap: claims(func(c *durable.Capabilities) { c.NoPositions = true })},
+		{name: "takes a position that means nothing", check: refused, wrap: claims(func(c *durable.Capabilities) { c.NoPositions = true })},
+		{name: "takes a start that it lacks", check: refused, wrap: claims(func(c *durable.Capabilities) { c.OldestOnly = true })},
+	}
+}

@@ -14,14 +14,26 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
 )
 
 // A plain Router with Watermill's middleware runs unchanged: what fails comes again, what fails for good is poisoned, and
 // the order of each key is kept.
 func TestAPlainRouterRunsUnchanged(t *testing.T) {
+	for name, open := range backends() {
+		t.Run(name, func(t *testing.T) { plainRouter(t, open(t)) })
+	}
+}
+
+func plainRouter(t *testing.T, backend durable.Backend) {
 	const keys, each = 10, 50
-	backend := suiteBackend(t)
+	in, produced, poisonTopic := testenv.Name(t, "in"), testenv.Name(t, "out"), testenv.Name(t, "poison")
 	pub, sub := facades(t, backend, "router")
+	for _, topic := range []string{in, produced, poisonTopic} {
+		if err := sub.(message.SubscribeInitializer).SubscribeInitialize(topic); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i := range keys * each {
 		msg, err := durable.Event{
 			Type: "made", SourceType: "thing", SourceID: strconv.Itoa(i % keys), Data: []byte(strconv.Itoa(i)),
@@ -29,7 +41,7 @@ func TestAPlainRouterRunsUnchanged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := pub.Publish("in", msg); err != nil {
+		if err := pub.Publish(in, msg); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,18 +49,18 @@ func TestAPlainRouterRunsUnchanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	poison, err := middleware.PoisonQueueWithFilter(pub, "poison", func(err error) bool { return errors.Is(err, errForGood) })
+	poison, err := middleware.PoisonQueueWithFilter(pub, poisonTopic, func(err error) bool { return errors.Is(err, errForGood) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	router.AddMiddleware(poison, middleware.Retry{MaxRetries: 2, InitialInterval: time.Millisecond}.Middleware,
 		middleware.Recoverer, middleware.CorrelationID)
 	h := &handler{tries: map[string]int{}}
-	router.AddHandler("copy", "in", sub, "out", pub, h.handle)
+	router.AddHandler("copy", in, sub, produced, pub, h.handle)
 	ended := make(chan error, 1)
 	go func() { ended <- router.Run(context.Background()) }()
-	out := collect(t, backend, "out", keys*each-1)
-	poisoned := collect(t, backend, "poison", 1)
+	out := collect(t, backend, produced, keys*each-1)
+	poisoned := collect(t, backend, poisonTopic, 1)
 	if err := errors.Join(router.Close(), <-ended); err != nil {
 		t.Error(err)
 	}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package watermilltests
+
+const raceDetector = false
