@@ -53,7 +53,7 @@ func (f *Filter) Middleware(h message.HandlerFunc) message.HandlerFunc {
 	}
 	return func(msg *message.Message) ([]*message.Message, error) {
 		d, _ := durable.DeliveryOf(msg.Context())
-		if d.DecodeErr != nil || f.passes(msg) {
+		if d.DecodeErr != nil || f.Passes(msg) {
 			return h(msg)
 		}
 		f.filtered.Add(1)
@@ -71,7 +71,7 @@ func (f *Filter) Batch(h durable.BatchHandler) durable.BatchHandler {
 		pass := make([]durable.Delivery, 0, len(ds))
 		at := make([]int, 0, len(ds)) // where in ds each of pass is
 		for i, d := range ds {
-			if d.DecodeErr != nil || f.passes(d.Message) {
+			if d.DecodeErr != nil || f.Passes(d.Message) {
 				pass, at = append(pass, d), append(at, i)
 			}
 		}
@@ -93,7 +93,9 @@ func (f *Filter) Batch(h durable.BatchHandler) durable.BatchHandler {
 	}
 }
 
-func (f *Filter) passes(msg *message.Message) bool {
+// Passes tells whether the filter is interested in msg: what durable.SubscribeOptions.Select of an independent reader
+// takes. It counts nothing.
+func (f *Filter) Passes(msg *message.Message) bool {
 	kind := msg.Metadata[durable.MetaType]
 	if slices.Contains(f.Types, kind) {
 		return true

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"strconv"
@@ -23,7 +24,8 @@ const (
 // It reads the poison topic from its oldest event to the head of the moment and notes what it did with each in a topic
 // beside it ({topic}.done), because a log gives nothing up: what is noted there is not shown or moved again. So a run
 // that broke off is resumed by the next one; what was moved and not noted is moved twice, with the id it had. One run
-// at a time is meant.
+// at a time is meant. What of the poison topic is looked at is held in memory in windows of at most 65,536 events or
+// 64 MiB, one at a time; for each of them the notes are read once.
 //
 // A moved event has the payload, metadata, id and key that it had, in the order of its key, without the keys
 // MetaPoison…; MetaRedriveGroup names the group it failed in, which alone handles it again (see Redriven), and
@@ -50,6 +52,10 @@ type Redrive struct {
 	// Progress is told after every batch.
 	Progress func(RedriveReport)
 }
+
+// ErrNotPoisoned: nothing tells where an event came from, because it is in a topic that is no poison topic. Redrive.To
+// moves it all the same.
+var ErrNotPoisoned = errors.New("the event has no " + MetaPoisonTopic + ": is this a poison topic?")
 
 // Selection chooses poisoned events. A zero field does not restrict.
 type Selection struct {
@@ -124,6 +130,9 @@ func RecordOf(r durable.Record) PoisonRecord {
 	return p
 }
 
+// Poisoned tells whether p was put into its topic by a Poison, or by Watermill's PoisonQueue.
+func (p PoisonRecord) Poisoned() bool { return p.Origin != "" || p.Class != "" }
+
 func (s Selection) takes(p PoisonRecord) bool {
 	return among(s.Classes, p.Class) && among(s.Types, p.Type) && among(s.IDs, p.ID) && among(s.Groups, p.Group) &&
 		(s.Since.IsZero() || !p.Last.Before(s.Since)) && (s.Until.IsZero() || p.Last.Before(s.Until)) &&
@@ -136,7 +145,7 @@ func among(list []string, v string) bool { return len(list) == 0 || slices.Conta
 // error is the last.
 func (r Redrive) List(ctx context.Context) iter.Seq2[PoisonRecord, error] {
 	return func(yield func(PoisonRecord, error) bool) {
-		run, err := r.start(ctx)
+		run, err := r.start()
 		if err != nil {
 			yield(PoisonRecord{}, err)
 			return

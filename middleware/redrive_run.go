@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"strconv"
 	"time"
 
@@ -27,7 +26,6 @@ type redriving struct {
 	Redrive
 	store   durable.Backend // Backend, which tries again
 	limiter *rate.Limiter
-	done    map[durable.Position]struct{}
 	report  RedriveReport
 
 	batch []PoisonRecord
@@ -35,67 +33,22 @@ type redriving struct {
 	to    string             // of batch
 }
 
-func (r Redrive) start(ctx context.Context) (*redriving, error) {
+func (r Redrive) start() (*redriving, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
 	r.MaxLoops = orDefault(r.MaxLoops, DefaultMaxLoops)
 	r.Batch = orDefault(r.Batch, DefaultRedriveBatch)
-	run := &redriving{
-		Redrive: r, store: Retry{}.Append(r.Backend), done: make(map[durable.Position]struct{}),
-		limiter: rate.NewLimiter(rate.Inf, 0),
-	}
+	run := &redriving{Redrive: r, store: Retry{}.Append(r.Backend), limiter: rate.NewLimiter(rate.Inf, 0)}
 	if r.PerSecond > 0 {
 		run.Batch = min(run.Batch, max(int(r.PerSecond), 1))
 		run.limiter = rate.NewLimiter(rate.Limit(r.PerSecond), run.Batch)
 	}
-	for note, err := range replay(ctx, r.Backend, r.Topic+doneSuffix, durable.Range{}) {
-		if err != nil {
-			return nil, fmt.Errorf("middleware: redrive: read what was done: %w", err)
-		}
-		run.done[durable.Position(note.Message.Metadata[metaDonePosition])] = struct{}{}
-	}
 	return run, nil
 }
 
-// replay is Backend.Replay, in which a topic that does not exist is empty.
-func replay(ctx context.Context, b durable.Backend, topic string, rng durable.Range) iter.Seq2[durable.Record, error] {
-	return func(yield func(durable.Record, error) bool) {
-		for r, err := range b.Replay(ctx, topic, rng) {
-			if errors.Is(err, durable.ErrTopicNotFound) || !yield(r, err) {
-				return
-			}
-		}
-	}
-}
-
-// selected yields what is to be done, up to Limit.
-func (r *redriving) selected(ctx context.Context) iter.Seq2[PoisonRecord, error] {
-	return func(yield func(PoisonRecord, error) bool) {
-		for record, err := range replay(ctx, r.Backend, r.Topic, durable.Range{}) {
-			if err != nil {
-				yield(PoisonRecord{}, fmt.Errorf("middleware: redrive: read %q: %w", r.Topic, err))
-				return
-			}
-			r.report.Read++
-			if _, done := r.done[record.Position]; done {
-				r.report.Done++
-				continue
-			}
-			p := RecordOf(record)
-			if !r.Select.takes(p) {
-				continue
-			}
-			r.report.Matched++
-			if !yield(p, nil) || r.Limit > 0 && r.report.Matched >= r.Limit {
-				return
-			}
-		}
-	}
-}
-
 func (r Redrive) each(ctx context.Context, do func(*redriving, context.Context, PoisonRecord) error) (RedriveReport, error) {
-	run, err := r.start(ctx)
+	run, err := r.start()
 	if err != nil {
 		return RedriveReport{}, err
 	}
@@ -134,6 +87,9 @@ func (r *redriving) move(ctx context.Context, p PoisonRecord) error {
 	if r.To != nil {
 		to = r.To(p)
 	}
+	if to == "" {
+		return fmt.Errorf("middleware: redrive: event %q at %s of %q: %w", p.ID, p.Position, r.Topic, ErrNotPoisoned)
+	}
 	if err := durable.CheckTopic(to); err != nil {
 		return fmt.Errorf("middleware: redrive: event %q at %s: where to: %w", p.ID, p.Position, err)
 	}
@@ -154,24 +110,26 @@ func (r *redriving) move(ctx context.Context, p PoisonRecord) error {
 	return r.flush(ctx)
 }
 
-// drop notes p as done.
+// drop adds p to the batch of what is noted as done.
 func (r *redriving) drop(ctx context.Context, p PoisonRecord) error {
-	r.report.Dropped++
 	if r.DryRun {
+		r.report.Dropped++
 		return nil
 	}
-	if err := r.note(ctx, doneDropped, p); err != nil {
-		r.report.Dropped--
-		return err
+	r.batch = append(r.batch, p)
+	if len(r.batch) < r.Batch {
+		return nil
 	}
-	r.progress()
-	return nil
+	return r.flush(ctx)
 }
 
 // flush moves the batch, and notes what of it was stored.
 func (r *redriving) flush(ctx context.Context) error {
-	if len(r.batch) == 0 {
+	switch {
+	case len(r.batch) == 0:
 		return nil
+	case len(r.moved) == 0:
+		return r.flushDropped(ctx)
 	}
 	_, err := r.store.Append(ctx, r.to, r.moved...)
 	stored := r.batch
@@ -192,6 +150,18 @@ func (r *redriving) flush(ctx context.Context) error {
 	err = errors.Join(err, r.note(ctx, doneMoved, stored...))
 	r.progress()
 	return err
+}
+
+// flushDropped notes the batch as dropped.
+func (r *redriving) flushDropped(ctx context.Context) error {
+	dropped := r.batch
+	r.batch = nil
+	if err := r.note(ctx, doneDropped, dropped...); err != nil {
+		return err
+	}
+	r.report.Dropped += len(dropped)
+	r.progress()
+	return nil
 }
 
 func (r *redriving) progress() {
