@@ -13,6 +13,7 @@ type DispatcherStats struct {
 	Batches uint64       // calls of Notify that have returned
 	Breaker BreakerState // state of the circuit breaker
 	Opened  uint64       // times that the breaker opened; a failed probe does not count again
+	Panics  uint64       // calls of Notify that panicked; what they had is dropped as an error
 	Stuck   bool         // the backend was found to ignore the end of its context, and has not returned since
 }
 
