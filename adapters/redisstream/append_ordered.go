@@ -23,6 +23,10 @@ var (
 	appendExistingScript = redis.NewScript(appendSource("'NOMKSTREAM', '*'"))
 )
 
+// mostFields is how many fields an entry of a Config.Marshaller may have in an ordered append: more do not fit on the
+// stack of the server's scripts.
+const mostFields = 3900
+
 func appendSource(option string) string {
 	return strings.ReplaceAll(`
 local call, key, args, out, n = redis.pcall, KEYS[1], ARGV, {}, 0
@@ -149,6 +153,10 @@ func (b *Backend) encodeOrderedCustom(e *encoder, to *placement, msgs []*message
 			values, err := b.cfg.Marshaller.Marshal(to.topic, msgs[i].Copy())
 			if err != nil {
 				err = fmt.Errorf("redisstream: marshal: %w", err)
+				return durable.FailInvalid(to.topic, len(msgs), i, err)
+			}
+			if len(values) > mostFields {
+				err = fmt.Errorf("redisstream: marshal: %d fields, an ordered append takes %d: %w", len(values), mostFields, durable.ErrTooLarge)
 				return durable.FailInvalid(to.topic, len(msgs), i, err)
 			}
 			words += 1 + 2*len(values)

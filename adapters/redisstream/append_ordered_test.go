@@ -147,3 +147,34 @@ func TestAnOrderedAppendStoresWhatAPlainOneDoes(t *testing.T) {
 		t.Errorf("%d messages are not stored where Append said", len(at))
 	}
 }
+
+// wide is a marshaller of so many fields.
+type wide int
+
+func (w wide) Marshal(string, *message.Message) (map[string]interface{}, error) {
+	out := make(map[string]interface{}, w)
+	for i := range int(w) {
+		out[fmt.Sprint("f", i)] = i
+	}
+	return out, nil
+}
+
+func (wide) Unmarshal(map[string]interface{}) (*message.Message, error) { return event(0), nil }
+
+func TestAnOrderedAppendRefusesMoreFieldsThanTheServerTakes(t *testing.T) {
+	addr := testenv.Redis(t)
+	for n, want := range map[wide]error{mostFields: nil, mostFields + 1: durable.ErrTooLarge} {
+		topic := testenv.Name(t, "t")
+		b := open(t, Config{Connection: Connection{Addr: addr}, OrderedAppend: true, Marshaller: n})
+		if _, err := b.Append(soon(t), topic, event(0), event(1)); !errors.Is(err, want) {
+			t.Errorf("%d fields: got %v, want %v", n, err, want)
+		}
+		if got := client(t, addr).XLen(t.Context(), topic).Val(); want != nil && got != 0 || want == nil && got != 2 {
+			t.Errorf("%d fields: got %d entries", n, got)
+		}
+	}
+	b := open(t, Config{Connection: Connection{Addr: addr}, Marshaller: wide(2 * mostFields)})
+	if _, err := b.Append(soon(t), testenv.Name(t, "t"), event(0)); err != nil {
+		t.Errorf("a plain append: got %v, want nil", err)
+	}
+}

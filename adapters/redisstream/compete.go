@@ -66,6 +66,7 @@ type competitor struct {
 	rest    []durable.Delivery // of the batch that is being fetched
 	epochs  int64              // of claims
 	lastAck time.Time
+	err     error // why the membership ended before Close
 }
 
 var (
@@ -153,6 +154,20 @@ func (m *competitor) lose(s *share, cause error) {
 			s.held[numberOf(entryID(p))] = struct{}{}
 		}
 	}
+}
+
+// fail ends the membership with err: Fetch returns it.
+func (m *competitor) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return
+	}
+	m.err = err
+	for _, s := range m.shares {
+		m.lose(s, err)
+	}
+	poke(m.again)
 }
 
 // abandon closes what a membership that never began has.

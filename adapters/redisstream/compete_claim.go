@@ -3,6 +3,7 @@ package redisstream
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -68,8 +69,11 @@ func (m *competitor) claimIdle(shares []turn, most int) (full bool, err error) {
 		if s.claimFrom == "" {
 			s.claimFrom = "-"
 		}
-		reply, err := m.b.server.claimIdle().Run(m.ctx, m.b.control, []string{s.key},
+		reply, err := m.b.server.claimIdle().Run(m.ctx, m.b.control, []string{s.key, s.groupKey(m.group.Name)},
 			m.group.Name, m.group.Member, idle, most, s.claimFrom).Slice()
+		if err != nil && strings.HasPrefix(err.Error(), "ORDERING") {
+			return false, otherOrdering(m.group, s.topic)
+		}
 		if err != nil {
 			return false, err
 		}

@@ -39,7 +39,9 @@ func (m *competitor) ended() error {
 	if m.ctx.Err() != nil {
 		return fmt.Errorf("redisstream: %w", durable.ErrClosed)
 	}
-	return nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
 }
 
 // next is at most most deliveries whose claims are held: released ones first. It is empty only where nothing waits.

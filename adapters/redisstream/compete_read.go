@@ -44,6 +44,10 @@ func (m *competitor) read() {
 				continue
 			}
 		}
+		if errors.Is(err, ErrOrdering) {
+			m.fail(err)
+			return
+		}
 		if faults++; faults == 1 {
 			m.log.Warn("redisstream: reading failed, trying again", "error", err)
 		}
@@ -255,9 +259,11 @@ func (m *competitor) note(ds []durable.Delivery) {
 	}
 }
 
-// noGroup tells the server's refusals for a group or a stream that does not exist.
+// noGroup tells the server's refusals for a group or a stream that does not exist. A server that becomes a replica
+// unblocks, too.
 func noGroup(err error) bool {
 	var refused rediskit.ServerError
 	text := err.Error()
-	return strings.Contains(text, "NOGROUP") || errors.As(err, &refused) && strings.HasPrefix(text, "UNBLOCKED")
+	return strings.Contains(text, "NOGROUP") ||
+		errors.As(err, &refused) && strings.HasPrefix(text, "UNBLOCKED") && !strings.Contains(text, "instance state changed")
 }

@@ -19,18 +19,38 @@ const (
 	competingMode = "none"
 )
 
-// enrollScript makes a group, unless it exists: KEYS stream, group hash; ARGV group, ordering, start id. The reply is
-// the ordering of the group. It is stored in the field "ordering" and means something while the group exists. A group
-// of others, in which members compete, is told by its consumers. A new group at the beginning or the end gets its
+// makeGroup defines make(), which makes a group at a start id: KEYS stream, group hash. The ordering is stored in the field
+// "ordering" of the hash and means something while the group exists. A new group at the beginning or the end gets its
 // count of read entries, so that the lag is known, unless entries were deleted.
-var enrollScript = redis.NewScript(`
+const makeGroup = `
 local function info(reply)
   local out = {}
   for i = 1, #reply, 2 do out[reply[i]] = reply[i + 1] end
   return out
 end
-local there = redis.call('EXISTS', KEYS[1]) == 1
-if there then
+local function make(name, ordering, start)
+  local read = false
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    local s = info(redis.call('XINFO', 'STREAM', KEYS[1]))
+    if start == '$' then read = s['entries-added'] end
+    if start == '0-0' and s['max-deleted-entry-id'] == '0-0' then read = s['entries-added'] - s['length'] end
+  elseif start == '$' or start == '0-0' then
+    read = 0
+  end
+  if read then
+    redis.call('XGROUP', 'CREATE', KEYS[1], name, start, 'MKSTREAM', 'ENTRIESREAD', read)
+  else
+    redis.call('XGROUP', 'CREATE', KEYS[1], name, start, 'MKSTREAM')
+  end
+  redis.call('HDEL', KEYS[2], 'at', 'tries', 'left')
+  redis.call('HSET', KEYS[2], 'ordering', ordering)
+end
+`
+
+// enrollScript makes a group, unless it exists: KEYS stream, group hash; ARGV group, ordering, start id. The reply is
+// the ordering of the group. A group of others, in which members compete, is told by its consumers.
+var enrollScript = redis.NewScript(makeGroup + `
+if redis.call('EXISTS', KEYS[1]) == 1 then
   for _, raw in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     local g = info(raw)
     if g['name'] == ARGV[1] then
@@ -44,21 +64,7 @@ if there then
     end
   end
 end
-local read = false
-if there then
-  local s = info(redis.call('XINFO', 'STREAM', KEYS[1]))
-  if ARGV[3] == '$' then read = s['entries-added'] end
-  if ARGV[3] == '0-0' and s['max-deleted-entry-id'] == '0-0' then read = s['entries-added'] - s['length'] end
-elseif ARGV[3] == '$' or ARGV[3] == '0-0' then
-  read = 0
-end
-if read then
-  redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[3], 'MKSTREAM', 'ENTRIESREAD', read)
-else
-  redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[3], 'MKSTREAM')
-end
-redis.call('HDEL', KEYS[2], 'at', 'tries', 'left')
-redis.call('HSET', KEYS[2], 'ordering', ARGV[2])
+make(ARGV[1], ARGV[2], ARGV[3])
 return ARGV[2]`)
 
 // enroll makes the group of g at p at start, unless it exists. A group of the other ordering is ErrOrdering.
@@ -72,17 +78,26 @@ func (b *Backend) enroll(ctx context.Context, g durable.Group, p place, start du
 
 // enrollAt is enroll after the entry id.
 func (b *Backend) enrollAt(ctx context.Context, g durable.Group, p place, id string) error {
-	mode, other := orderedMode, "the other members compete (ordering none)"
+	mode := orderedMode
 	if g.Ordering == durable.None {
-		mode, other = competingMode, "the other members keep the order of keys (ordering per key)"
+		mode = competingMode
 	}
 	have, err := enrollScript.Run(ctx, b.control, []string{p.key, p.groupKey(g.Name)}, g.Name, mode, id).Text()
 	if err != nil {
 		return fmt.Errorf("redisstream: create group %q of %q: %w", g.Name, p.topic, unavailable(err))
 	}
 	if have != mode {
-		return fmt.Errorf("redisstream: group %q of %q: %w: %s: %w: use one ordering in a group, or another group",
-			g.Name, p.topic, ErrOrdering, other, durable.ErrUnsupported)
+		return otherOrdering(g, p.topic)
 	}
 	return nil
+}
+
+// otherOrdering says that g has another ordering than asked for.
+func otherOrdering(g durable.Group, topic string) error {
+	other := "the other members compete (ordering none)"
+	if g.Ordering == durable.None {
+		other = "the other members keep the order of keys (ordering per key)"
+	}
+	return fmt.Errorf("redisstream: group %q of %q: %w: %s: %w: use one ordering in a group, or another group",
+		g.Name, topic, ErrOrdering, other, durable.ErrUnsupported)
 }

@@ -44,7 +44,32 @@ func (b *Backend) groupsAt(ctx context.Context, p place) ([]redis.XInfoGroup, er
 	return groups, nil
 }
 
-// ResetGroup implements durable.GroupAdministrator. Partitions change one after the other.
+// removeScript removes a group that nobody consumes, and makes it again where a start id is given: KEYS stream, group hash,
+// lease; ARGV group, start id or "", milliseconds since which members that run were heard of. The reply is the name of a
+// member that consumes, and "" where it is done.
+var removeScript = redis.NewScript(makeGroup + `
+local owner = redis.call('GET', KEYS[3])
+if owner then return owner end
+local ordering = redis.call('HGET', KEYS[2], 'ordering') or 'none'
+local there = false
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  for _, raw in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    there = there or info(raw)['name'] == ARGV[1]
+  end
+end
+if there then
+  for _, raw in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+    local c = info(raw)
+    if c['idle'] < tonumber(ARGV[3]) then return c['name'] end
+  end
+  redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
+end
+redis.call('DEL', KEYS[2])
+if ARGV[2] ~= '' then make(ARGV[1], ordering, ARGV[2]) end
+return ''`)
+
+// ResetGroup implements durable.GroupAdministrator. Partitions change one after the other, each in one step with the look
+// at its members.
 func (b *Backend) ResetGroup(ctx context.Context, group, topic string, start durable.Start) error {
 	places, err := b.idle(ctx, group, topic)
 	if err != nil {
@@ -58,43 +83,42 @@ func (b *Backend) ResetGroup(ctx context.Context, group, topic string, start dur
 		}
 	}
 	for i, p := range places {
-		mode, err := b.control.HGet(ctx, p.groupKey(group), "ordering").Result()
-		if errors.Is(err, redis.Nil) {
-			mode, err = competingMode, nil
-		}
-		if err != nil {
-			return fmt.Errorf("redisstream: reset group %q of %q: %w", group, topic, unavailable(err))
-		}
-		_, err = b.control.TxPipelined(ctx, func(tx redis.Pipeliner) error {
-			tx.XGroupDestroy(ctx, p.key, group)
-			tx.Del(ctx, p.groupKey(group))
-			enrollScript.Eval(ctx, tx, []string{p.key, p.groupKey(group)}, group, mode, ids[i])
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("redisstream: reset group %q of %q: %w", group, topic, unavailable(err))
+		if err := b.removeGroup(ctx, group, p, ids[i]); err != nil {
+			return fmt.Errorf("redisstream: reset group %q of %q: %w", group, topic, err)
 		}
 	}
 	return nil
 }
 
-// DeleteGroup implements durable.GroupAdministrator.
+// DeleteGroup implements durable.GroupAdministrator. Partitions change one after the other, as in ResetGroup.
 func (b *Backend) DeleteGroup(ctx context.Context, group, topic string) error {
 	places, err := b.idle(ctx, group, topic)
 	if err != nil {
 		return fmt.Errorf("redisstream: delete group %q of %q: %w", group, topic, err)
 	}
 	for _, p := range places {
-		_, err := b.control.TxPipelined(ctx, func(tx redis.Pipeliner) error {
-			tx.XGroupDestroy(ctx, p.key, group)
-			tx.Del(ctx, p.groupKey(group))
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("redisstream: delete group %q of %q: %w", group, topic, unavailable(err))
+		if err := b.removeGroup(ctx, group, p, ""); err != nil {
+			return fmt.Errorf("redisstream: delete group %q of %q: %w", group, topic, err)
 		}
 	}
 	return nil
+}
+
+// removeGroup removes group at p, and makes it again behind the entry start unless that is "".
+func (b *Backend) removeGroup(ctx context.Context, group string, p place, start string) error {
+	keys := []string{p.key, p.groupKey(group), p.leaseKey(group)}
+	active, err := removeScript.Run(ctx, b.control, keys, group, start, seenLately.Milliseconds()).Text()
+	if err != nil {
+		return unavailable(err)
+	}
+	if active != "" {
+		return activeGroup(p, active)
+	}
+	return nil
+}
+
+func activeGroup(p place, member string) error {
+	return fmt.Errorf("partition %d, member %q: %w", p.partition, member, durable.ErrGroupActive)
 }
 
 // idle is the partitions of topic in which group exists; an error where it is consumed or exists nowhere.
@@ -118,7 +142,7 @@ func (b *Backend) idle(ctx context.Context, group, topic string) ([]place, error
 			return nil, err
 		}
 		if active != "" {
-			return nil, fmt.Errorf("partition %d, member %q: %w", i, active, durable.ErrGroupActive)
+			return nil, activeGroup(p, active)
 		}
 		places = append(places, p)
 	}

@@ -88,3 +88,24 @@ func awaitIdle(t *testing.T, do func() error) {
 	testenv.Await(t, 20*time.Second, func() bool { err = do(); return !errors.Is(err, durable.ErrGroupActive) }, "the members are gone")
 	must(t, err)
 }
+
+// TestAMemberThatJoinsMeanwhileKeepsItsGroup has members join after the look that comes before.
+func TestAMemberThatJoinsMeanwhileKeepsItsGroup(t *testing.T) {
+	for name, ordering := range orderings() {
+		t.Run(name, func(t *testing.T) {
+			b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
+			store(t, b, topic, 0, 3)
+			g := competing(topic, "m")
+			g.Ordering = ordering
+			fetch(t, join(t, b, g), 3)
+			for _, start := range []string{"", beginning} {
+				if err := b.removeGroup(t.Context(), "g", newPlace(topic, 0, 1), start); !errors.Is(err, durable.ErrGroupActive) {
+					t.Errorf("start %q: got %v, want ErrGroupActive", start, err)
+				}
+			}
+			if lag, err := b.Lag(t.Context(), "g", topic); err != nil || lag[0].Lag+lag[0].Pending != 3 {
+				t.Errorf("got %+v, %v, want the group as it was", lag, err)
+			}
+		})
+	}
+}

@@ -37,7 +37,8 @@ return out`)
 
 // Lag implements durable.LagReporter by what the server counts. A partition in which the group was not made yet,
 // and one whose count the server lost by deletions, have the lag -1. A group that no partition knows is invalid.
-// Under Ordering PerKey nothing is pending: what is not committed is lag.
+// Under Ordering PerKey nothing is pending: what is not committed is lag. Under Ordering None Redis 7.0 does not replicate
+// what it counts: after a failover Lag is too large by what the group had read before.
 func (b *Backend) Lag(ctx context.Context, group, topic string) ([]durable.PartitionLag, error) {
 	n, _, err := b.find(ctx, topic)
 	if err != nil {

@@ -41,6 +41,9 @@ func (c *ordered) renew(ctx context.Context) error {
 		case reply[0] == 0:
 			c.fence(o)
 			continue
+		case reply[0] == 3:
+			c.fail(otherOrdering(c.group, o.topic))
+			continue
 		}
 		c.prolong(o, begun+c.b.leaseTTL()-c.margin())
 		if reply[0] == 2 {
@@ -109,7 +112,11 @@ func (c *ordered) remake(ctx context.Context, o *tenure) error {
 		id = beginning
 	}
 	c.mu.Unlock()
-	return c.b.enrollAt(ctx, c.group, o.place, id)
+	err = c.b.enrollAt(ctx, c.group, o.place, id)
+	if errors.Is(err, ErrOrdering) {
+		c.fail(err)
+	}
+	return err
 }
 
 // take takes the leases of the partitions that are ours.

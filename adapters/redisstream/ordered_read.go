@@ -3,6 +3,7 @@ package redisstream
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,12 +15,17 @@ import (
 // its lease meanwhile does no harm. It blocks on a connection of its own.
 func (c *ordered) read(o *tenure, from entryNo) {
 	wait, faults, size := faultFirst, 0, 0
+	var probed time.Duration
 	for {
 		n := c.awaitRoom(o, size)
 		if n == 0 {
 			return
 		}
-		raw, err := c.xread(o, from, n)
+		probe := c.since()-probed >= c.b.leaseTTL()/3
+		if probe {
+			probed = c.since()
+		}
+		raw, err := c.xread(o, from, n, probe)
 		var es []entry
 		if err == nil && raw != nil {
 			var byKey map[string][]entry
@@ -67,10 +73,24 @@ func (c *ordered) readFault(change int, err error) {
 	}
 }
 
-// xread is the reply of a read that waits for new entries, nil where there are none.
-func (c *ordered) xread(o *tenure, from entryNo, n int) ([]byte, error) {
-	raw, err := c.blocking.DoRaw(context.Background(), "xread", "count", n, "block", orderedBlock.Milliseconds(),
-		"streams", o.key, formatID(from.ms, from.seq)).Bytes()
+// xread is the reply of a read that waits for new entries, nil where there are none. probe has a write without effect go
+// before it, whose refusal by a server that became a replica ends the connection: a replica goes on serving reads.
+func (c *ordered) xread(o *tenure, from entryNo, n int, probe bool) ([]byte, error) {
+	ctx := context.Background()
+	read := redis.NewRawCmd(ctx, "xread", "count", n, "block", orderedBlock.Milliseconds(),
+		"streams", o.key, formatID(from.ms, from.seq))
+	if probe {
+		pipe := c.blocking.Pipeline()
+		write := pipe.HDel(ctx, o.groupKey(c.group.Name), "none")
+		_ = pipe.Process(ctx, read)
+		_, _ = pipe.Exec(ctx) // both commands hold their errors
+		if err := write.Err(); err != nil && strings.HasPrefix(err.Error(), "READONLY") {
+			return nil, err
+		}
+	} else {
+		_ = c.blocking.Process(ctx, read) // holds its error
+	}
+	raw, err := read.Bytes()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
 	}

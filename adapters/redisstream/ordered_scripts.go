@@ -50,7 +50,8 @@ return {epoch, at, read, tries, state[4] or '', lost}`)
 
 	// renewScript prolongs a lease, and takes one that vanished back if nobody held it since: milliseconds, epoch,
 	// committed position and entries before it (-1: unknown). The reply is {0} where the lease is another's, {2} where
-	// there is no group, else {1, n}: at the end of the stream, n more entries were added than were counted.
+	// there is no group, {3} where it has the other ordering, else {1, n}: at the end of the stream, n more entries were
+	// added than were counted.
 	renewScript = redis.NewScript(groupInfo + `
 local owner = redis.call('GET', KEYS[2])
 if owner and owner ~= ARGV[1] then return {0} end
@@ -62,6 +63,7 @@ end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
 local g = group()
 if not g then return {2} end
+if redis.call('HGET', KEYS[3], 'ordering') == 'none' then return {3} end
 if g['last-delivered-id'] ~= ARGV[5] then return {1, 0} end
 local s = info(redis.call('XINFO', 'STREAM', KEYS[1]))
 local missed = s['entries-added'] - ARGV[6]
