@@ -53,7 +53,7 @@ type Redrive struct {
 	Progress func(RedriveReport)
 }
 
-// ErrNotPoisoned: nothing tells where an event came from, because it is in a topic that is no poison topic. Redrive.To
+// ErrNotPoisoned is that nothing tells where an event came from, because it is in a topic that is no poison topic. Redrive.To
 // moves it all the same.
 var ErrNotPoisoned = errors.New("the event has no " + MetaPoisonTopic + ": is this a poison topic?")
 

@@ -184,14 +184,14 @@ func run(ctx context.Context, b durable.Backend, s settings, stdout, stderr io.W
 	case "show":
 		return show(ctx, s.redrive, stdout)
 	}
-	total := 0
-	for _, err := range s.redrive.List(ctx) {
-		if err != nil {
-			return err
-		}
-		total++
+	seen, err := look(s.redrive.List(ctx), func(middleware.PoisonRecord) error { return nil })
+	if err != nil {
+		return err
 	}
-	bar := newBar(stderr, total)
+	if seen.foreign() && (s.verb == "drop" || s.redrive.To == nil) {
+		return fmt.Errorf("%s", seen.doubt(s.redrive.Topic))
+	}
+	bar := newBar(stderr, seen.total)
 	s.redrive.Progress = func(r middleware.RedriveReport) { bar.at(r.Moved + r.Dropped + r.Looping + r.Missing) }
 	do := s.redrive.Run
 	if s.verb == "drop" {
@@ -199,5 +199,5 @@ func run(ctx context.Context, b durable.Backend, s settings, stdout, stderr io.W
 	}
 	report, err := do(ctx)
 	bar.end()
-	return errors.Join(err, summary(stdout, s, report))
+	return errors.Join(err, summary(stdout, s, report), seen.explain(ctx, s.redrive, stdout))
 }

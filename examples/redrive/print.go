@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +13,6 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/middleware"
 )
 
@@ -22,42 +20,26 @@ import (
 func list(ctx context.Context, r middleware.Redrive, out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tTYPE\tTOPIC\tGROUP\tCLASS\tATTEMPTS\tLOOPS\tLAST FAILURE\tREASON")
-	n := 0
-	for p, err := range r.List(ctx) {
-		if err != nil {
-			return err
-		}
-		n++
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", clean(p.ID, 40), clean(p.Type, 40), clean(p.Origin, 40),
+	seen, err := look(r.List(ctx), func(p middleware.PoisonRecord) error {
+		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", clean(p.ID, 40), clean(p.Type, 40), clean(p.Origin, 40),
 			clean(p.Group, 30), clean(p.Class, 12), p.Attempts, p.Loops, at(p.Last), clean(p.Reason, 60))
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	note := ""
-	if missing(ctx, r) {
-		note = ", which does not exist: nothing was poisoned, or the topic has another name"
+	if _, err := fmt.Fprintf(out, "%d events in %s\n", seen.total, r.Topic); err != nil {
+		return err
 	}
-	_, err := fmt.Fprintf(out, "%d events in %s%s\n", n, r.Topic, note)
-	return err
-}
-
-// missing tells whether there is no such topic, as far as the backend says so.
-func missing(ctx context.Context, r middleware.Redrive) bool {
-	admin, ok := r.Backend.(durable.Administrator)
-	if !ok {
-		return false
-	}
-	_, err := admin.DescribeTopic(ctx, r.Topic)
-	return errors.Is(err, durable.ErrTopicNotFound)
+	return seen.explain(ctx, r, out)
 }
 
 // show prints each event in full.
 func show(ctx context.Context, r middleware.Redrive, out io.Writer) error {
-	for p, err := range r.List(ctx) {
-		if err != nil {
-			return err
-		}
+	seen, err := look(r.List(ctx), func(p middleware.PoisonRecord) error {
 		fmt.Fprintf(out, "%s at %s, partition %d\n", clean(p.ID, 200), p.Position, p.Partition)
 		keys := make([]string, 0, len(p.Message.Metadata))
 		for k := range p.Message.Metadata {
@@ -67,11 +49,13 @@ func show(ctx context.Context, r middleware.Redrive, out io.Writer) error {
 		for _, k := range keys {
 			fmt.Fprintf(out, "  %s: %s\n", clean(k, 100), clean(p.Message.Metadata[k], 1100))
 		}
-		if _, err := fmt.Fprintf(out, "  %d bytes: %s\n\n", len(p.Message.Payload), clean(string(p.Message.Payload), 4000)); err != nil {
-			return err
-		}
+		_, err := fmt.Fprintf(out, "  %d bytes: %s\n\n", len(p.Message.Payload), clean(string(p.Message.Payload), 4000))
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	return nil
+	return seen.explain(ctx, r, out)
 }
 
 func summary(out io.Writer, s settings, r middleware.RedriveReport) error {
