@@ -83,15 +83,32 @@ func checkName(field, s string) error {
 
 // isText tells whether s is UTF-8 without control characters.
 func isText(s string) bool {
-	ascii := true
+	if isPlain(s) {
+		return true
+	}
 	for i := range len(s) {
-		c := s[i]
-		if c < 0x20 || c == 0x7f {
+		if s[i] < 0x20 || s[i] == 0x7f {
 			return false
 		}
-		if c >= utf8.RuneSelf {
-			ascii = false
+	}
+	return utf8.ValidString(s)
+}
+
+// isPlain tells whether s is of printable ASCII characters, eight of them at a time.
+func isPlain(s string) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	for len(s) >= 8 {
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		if (w|(w-0x20*each)|(w+each))&high != 0 { // a byte over 0x7f, below 0x20, or 0x7f
+			return false
+		}
+		s = s[8:]
+	}
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] >= 0x7f {
+			return false
 		}
 	}
-	return ascii || utf8.ValidString(s)
+	return true
 }

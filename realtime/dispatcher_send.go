@@ -17,12 +17,36 @@ func (d *Dispatcher) run() {
 		case len(d.batch) > 0:
 			d.send(d.batch)
 			clear(d.batch)
+			d.rest(d.pacer.spend(time.Now()))
 		case closing:
 			return
 		default:
 			<-d.wake
 		}
 	}
+}
+
+// rest waits before the next call, unless a whole batch is there.
+func (d *Dispatcher) rest(pause time.Duration) {
+	if pause <= 0 || d.full() {
+		return
+	}
+	if d.pause == nil {
+		d.pause = time.NewTimer(pause)
+	} else {
+		d.pause.Reset(pause)
+	}
+	select {
+	case <-d.pause.C:
+	case <-d.hurry:
+	}
+}
+
+// full tells whether a whole batch waits.
+func (d *Dispatcher) full() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.queue.count >= d.o.Batch
 }
 
 // take fills the batch: with one notification where it is a probe, with none where there are none.

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -35,6 +36,10 @@ func appendField(dst []byte, name, value string) []byte {
 // appendString appends s as a JSON string.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
+	if isPlain(s) && strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
+		dst = append(dst, s...)
+		return append(dst, '"')
+	}
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
