@@ -35,13 +35,16 @@ type link struct {
 	broken bool
 }
 
-// enter notes a pipeline before it is written; false where the connection has ended.
-func (l *link) enter(p *pipeline) bool {
+// begin notes p before it is written, within timeout, and holds its lock; false, and no lock, where the connection has
+// ended.
+func (l *link) begin(p *pipeline, timeout time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.broken {
 		return false
 	}
+	p.writing.Lock() // nobody else knows p yet
+	p.fate, p.deadline = Answered, time.Now().Add(timeout)
 	l.flight = append(l.flight, p)
 	if len(l.flight) == 1 {
 		_ = l.conn.SetReadDeadline(p.deadline) // on an error the reader finds out

@@ -38,8 +38,10 @@ type Writer struct {
 	stopped chan struct{} // closed when everything has ended
 	once    sync.Once
 	readers sync.WaitGroup
-	link    *link  // the writing goroutine's
-	out     []byte // the writing goroutine's
+
+	writing sync.Mutex // held while a connection is made and written to
+	link    *link      // guarded by writing
+	out     []byte     // guarded by writing
 }
 
 // NewWriter returns a Writer to the server of c; see [NewWriter]. Its timeout is that of the handshake too.
@@ -63,12 +65,14 @@ func NewWriter(o WriterOptions) *Writer {
 
 // Send sends b and waits for its replies or the end of ctx. The error says why b was not answered.
 func (w *Writer) Send(ctx context.Context, b *Batch) (Fate, error) {
-	select {
-	case w.queue <- b:
-	case <-ctx.Done():
-		return NotSent, ctx.Err()
-	case <-w.stop:
-		return NotSent, ErrStopped
+	if !w.direct(b) {
+		select {
+		case w.queue <- b:
+		case <-ctx.Done():
+			return NotSent, ctx.Err()
+		case <-w.stop:
+			return NotSent, ErrStopped
+		}
 	}
 	select {
 	case <-b.done:
@@ -101,12 +105,7 @@ func (w *Writer) Close() {
 
 // late tells whether Close waits for too long already.
 func (w *Writer) late() bool {
-	select {
-	case <-w.stop:
-		return time.Now().After(w.until)
-	default:
-		return false
-	}
+	return w.closing() && time.Now().After(w.until)
 }
 
 // run sends what waits in one pipeline, until the Writer stops and nothing waits.
@@ -141,6 +140,8 @@ func (w *Writer) run() {
 
 // end waits for the pipelines in flight and closes the connection.
 func (w *Writer) end() {
+	w.writing.Lock()
+	defer w.writing.Unlock()
 	for range inFlight {
 		w.slots <- struct{}{}
 	}
@@ -172,44 +173,45 @@ func (w *Writer) gather(first *Batch) *pipeline {
 
 // write sends p over the connection, which is made where there is none.
 func (w *Writer) write(p *pipeline) {
-	l, err := w.enter(p)
-	if err != nil {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if err := w.enter(p); err != nil {
+		p.fate = NotSent
 		p.fail(err)
 		<-w.slots
 		return
 	}
+	w.put(p)
+}
+
+// enter puts p in flight and holds its lock; after an error it does neither.
+func (w *Writer) enter(p *pipeline) error {
+	if w.link != nil && w.link.begin(p, w.o.Timeout) {
+		return nil
+	}
+	w.link = nil
+	conn, err := w.o.Dial(context.Background())
+	if err != nil {
+		return err
+	}
+	w.link = &link{conn: conn, free: func() { <-w.slots }}
+	w.link.begin(p, w.o.Timeout)
+	w.readers.Go(w.link.read)
+	return nil
+}
+
+// put writes p, which is in flight, and releases its lock.
+func (w *Writer) put(p *pipeline) {
 	defer p.writing.Unlock()
-	_ = l.conn.SetWriteDeadline(p.deadline)
-	n, err := l.conn.Write(w.bytes(p))
+	_ = w.link.conn.SetWriteDeadline(p.deadline)
+	n, err := w.link.conn.Write(w.bytes(p))
 	if err == nil {
 		return
 	}
 	if n == 0 {
 		p.fate = NotSent
 	}
-	_ = l.conn.Close() // the reader ends p
-}
-
-// enter puts p in flight and holds its lock; after an error it does neither.
-func (w *Writer) enter(p *pipeline) (*link, error) {
-	p.writing.Lock()
-	p.fate, p.deadline = Answered, time.Now().Add(w.o.Timeout)
-	if w.link != nil && w.link.enter(p) {
-		return w.link, nil
-	}
-	p.writing.Unlock()
-	w.link = nil
-	conn, err := w.o.Dial(context.Background())
-	if err != nil {
-		p.fate = NotSent
-		return nil, err
-	}
-	w.link = &link{conn: conn, free: func() { <-w.slots }}
-	p.writing.Lock()
-	p.deadline = time.Now().Add(w.o.Timeout)
-	w.link.enter(p)
-	w.readers.Go(w.link.read)
-	return w.link, nil
+	_ = w.link.conn.Close() // the reader ends p
 }
 
 // bytes is what is to be written for p.

@@ -57,7 +57,9 @@ func TestAnIdleConnectionThatEndedIsMadeAgain(t *testing.T) {
 		}
 		r.Proxy().Cut()
 		testenv.Await(t, 10*time.Second, func() bool {
-			w.link.mu.Lock() // the loop is idle: it owns link only while it writes
+			w.writing.Lock()
+			defer w.writing.Unlock()
+			w.link.mu.Lock()
 			defer w.link.mu.Unlock()
 			return w.link.broken
 		}, "the end of the idle connection is seen")
