@@ -18,7 +18,8 @@ import (
 // Concurrency. Deliveries without a key have no order among themselves. A slow key stalls itself alone until
 // MaxInFlight is reached; when it then holds the window for StallAfter, a log line and [Monitor] name it. Where the
 // consumer is a [Pauser] and there are several claims, one that holds more than half of MaxInFlight is not fetched from
-// until it holds a quarter, so that the others go on.
+// until it holds a quarter, so that the others go on; and an eighth of MaxInFlight is kept for claims that hold next to
+// nothing, so that one that is gained while others do not move goes on, too.
 //
 // Results. A nil error of h acknowledges the delivery (in batches, as the backend's Capabilities.Ack says). One with a
 // verb does what its constructor says: [Park], [Release], [Stop]. Any other is a retry: after the delay of [RetryAfter],
@@ -155,6 +156,7 @@ type run struct {
 	quit        bool // workers end
 	flush       bool // acknowledge what there is
 	wantRoom    bool // the fetcher waits
+	alone       bool // the pauser has one claim at most
 	ready       taskQueue
 	spare       []*lane
 	claims      map[*Claim]*claimed

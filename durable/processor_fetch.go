@@ -24,7 +24,6 @@ func (r *run) fetchLoop() error {
 		ds, err := r.consumer.Fetch(r.fetching, n)
 		if len(ds) > 0 {
 			average = r.enqueue(ds)
-			r.balancePauses()
 		}
 		if err == nil {
 			if faults > 0 {
@@ -52,9 +51,11 @@ func (r *run) fetchLoop() error {
 // awaitRoom waits until something may be fetched and tells how much; average is the expected size of a message.
 func (r *run) awaitRoom(average int) (int, error) {
 	for {
+		r.balancePauses()
 		r.mu.Lock()
-		n := min(r.o.FetchSize, r.o.MaxInFlight-r.held)
-		if left := r.o.MaxInFlightBytes - r.heldBytes; left <= 0 {
+		events, bytes := r.window()
+		n := min(r.o.FetchSize, events-r.held)
+		if left := bytes - r.heldBytes; left <= 0 {
 			n = 0
 		} else if average > 0 {
 			n = min(n, left/average+1)

@@ -4,7 +4,7 @@ import "time"
 
 // crowded tells whether the window is full, or nearly. The caller holds mu.
 func (r *run) crowded() bool {
-	return r.held >= r.o.MaxInFlight-r.o.MaxInFlight/8 || r.heldBytes >= r.o.MaxInFlightBytes-r.o.MaxInFlightBytes/8
+	return r.held >= r.o.MaxInFlight-r.o.MaxInFlight/spareRoom || r.heldBytes >= r.o.MaxInFlightBytes-r.o.MaxInFlightBytes/spareRoom
 }
 
 // observeStall looks, now and then, whether a delivery keeps a crowded window from moving, or does not any more, and
