@@ -20,13 +20,13 @@ import (
 func All() dual.Openers {
 	return dual.Openers{
 		Durable: map[string]dual.DurableOpener{
-			"memory":      dual.DurableOf(memory.Settings{}, openMemory),
-			"redisstream": dual.DurableOf(redisstream.Settings{}, openRedisStream),
-			"kafka":       dual.DurableOf(kafka.Settings{}, openKafka),
+			"memory":      dual.DurableOf(memory.Defaults(), openMemory),
+			"redisstream": dual.DurableOf(redisstream.Defaults(), openRedisStream),
+			"kafka":       dual.DurableOf(kafka.Defaults(), openKafka),
 		},
 		Realtime: map[string]dual.RealtimeOpener{
-			"memory":      dual.RealtimeOf(memory.RealtimeSettings{}, openMemoryRealtime),
-			"redispubsub": dual.RealtimeOf(redispubsub.Settings{}, openRedisPubSub),
+			"memory":      dual.RealtimeOf(memory.RealtimeDefaults(), openMemoryRealtime),
+			"redispubsub": dual.RealtimeOf(redispubsub.Defaults(), openRedisPubSub),
 		},
 		Middleware: policies(),
 	}

@@ -38,14 +38,14 @@ func policies() map[string]dual.MiddlewareOpener {
 	return map[string]dual.MiddlewareOpener{
 		"redriven":    always(dual.MiddlewareOf(PlaceRedriven, nothing{}, openRedriven)),
 		"filter":      dual.MiddlewareOf(PlaceFilter, FilterSettings{}, openFilter),
-		"poison":      dual.MiddlewareOf(PlacePoison, PoisonSettings{After: "continue"}, openPoison),
-		"tiers":       dual.MiddlewareOf(PlaceTiers, TiersSettings{}, openTiers),
-		"retry":       dual.MiddlewareOf(PlaceRetry, RetrySettings{Publish: true}, openRetry),
-		"dedupe":      dual.MiddlewareOf(PlaceDedupe, DedupeSettings{Store: "memory"}, openDedupe),
-		"breaker":     dual.MiddlewareOf(PlaceBreaker, BreakerSettings{}, openBreaker),
+		"poison":      dual.MiddlewareOf(PlacePoison, poisonDefaults(), openPoison),
+		"tiers":       dual.MiddlewareOf(PlaceTiers, TiersSettings{Delays: middleware.DefaultDelays()}, openTiers),
+		"retry":       dual.MiddlewareOf(PlaceRetry, retryDefaults(), openRetry),
+		"dedupe":      dual.MiddlewareOf(PlaceDedupe, dedupeDefaults(), openDedupe),
+		"breaker":     dual.MiddlewareOf(PlaceBreaker, breakerDefaults(), openBreaker),
 		"concurrency": dual.MiddlewareOf(PlaceConcurrency, ConcurrencySettings{}, openConcurrency),
-		"rate_limit":  dual.MiddlewareOf(PlaceRateLimit, RateLimitSettings{}, openRateLimit),
-		"timeout":     dual.MiddlewareOf(PlaceTimeout, TimeoutSettings{}, openTimeout),
+		"rate_limit":  dual.MiddlewareOf(PlaceRateLimit, RateLimitSettings{PerSecond: middleware.DefaultPerSecond, Burst: 1}, openRateLimit),
+		"timeout":     dual.MiddlewareOf(PlaceTimeout, TimeoutSettings{After: middleware.DefaultTimeout}, openTimeout),
 		"recover":     always(dual.MiddlewareOf(PlaceRecover, nothing{}, openRecover)),
 	}
 }
@@ -55,8 +55,8 @@ type nothing struct{}
 
 // FilterSettings are the keys of the section filter; see middleware.Filter. They are for every group of the process.
 type FilterSettings struct {
-	Types    []string `yaml:"types"`
-	Patterns []string `yaml:"patterns"` // such as order.*
+	Types    []string `yaml:"types" zero:"none by name" doc:"of events that are handled; the others are acknowledged" example:"[order.created]"`
+	Patterns []string `yaml:"patterns" zero:"none by pattern" doc:"of types that are handled; * stands for any text" example:"[order.*]"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -75,11 +75,11 @@ func openFilter(_ context.Context, s FilterSettings, _ dual.MiddlewareDeps) (dua
 
 // RetrySettings are the keys of the section retry; see middleware.Retry.
 type RetrySettings struct {
-	MaxAttempts int           `yaml:"max_attempts"`
-	Initial     time.Duration `yaml:"initial"`
-	Max         time.Duration `yaml:"max"`
-	MaxElapsed  time.Duration `yaml:"max_elapsed"`
-	Publish     bool          `yaml:"publish"` // publishing is retried too; defaults to true
+	MaxAttempts int           `yaml:"max_attempts" min:"1" unit:"attempts" doc:"of the handler, the first included" example:"3"`
+	Initial     time.Duration `yaml:"initial" doc:"bound on the delay after the first attempt; it doubles with each" example:"50ms"`
+	Max         time.Duration `yaml:"max" zero:"10s, or initial where that is longer" doc:"bound on every delay" example:"1m"`
+	MaxElapsed  time.Duration `yaml:"max_elapsed" zero:"no bound" doc:"from the first failure to the beginning of the last attempt" example:"10m"`
+	Publish     bool          `yaml:"publish" doc:"publishing is retried, too" example:"false"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -111,12 +111,12 @@ func openRetry(_ context.Context, s RetrySettings, deps dual.MiddlewareDeps) (du
 
 // PoisonSettings are the keys of the section poison; see middleware.Poison.
 type PoisonSettings struct {
-	Topic        string        `yaml:"topic"` // one for all topics; defaults to {topic}.poison
-	After        string        `yaml:"after"` // continue, park_key or stop
-	PauseAfter   int           `yaml:"pause_after"`
-	ProbeEvery   time.Duration `yaml:"probe_every"`
-	WriteTimeout time.Duration `yaml:"write_timeout"`
-	KeepRejected bool          `yaml:"keep_rejected"` // what the broker rejects at publishing is kept too
+	Topic        string        `yaml:"topic" zero:"that of the event and .poison" doc:"one for all topics" example:"poison"`
+	After        string        `yaml:"after" oneof:"continue,park_key,stop" doc:"what follows a poisoned event: the next, nothing of its key, or nothing" example:"park_key"`
+	PauseAfter   int           `yaml:"pause_after" min:"1" unit:"events" zero:"never" doc:"poisoned in a row, after which handling pauses" example:"20"`
+	ProbeEvery   time.Duration `yaml:"probe_every" doc:"while paused, one event is tried" example:"30s"`
+	WriteTimeout time.Duration `yaml:"write_timeout" doc:"bound on one write to the poison topic" example:"5s"`
+	KeepRejected bool          `yaml:"keep_rejected" doc:"what the broker rejects at publishing is kept, too" example:"true"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -168,8 +168,8 @@ func openPoison(_ context.Context, s PoisonSettings, deps dual.MiddlewareDeps) (
 
 // TiersSettings are the keys of the section tiers; see middleware.Tiers.
 type TiersSettings struct {
-	Delays    []time.Duration `yaml:"delays"`
-	KeepOrder bool            `yaml:"keep_order"`
+	Delays    []time.Duration `yaml:"delays" doc:"of the tiers; they grow" example:"[5s, 1m, 10m]"`
+	KeepOrder bool            `yaml:"keep_order" doc:"events wait in front of their key instead of moving to a tier" example:"true"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -189,11 +189,11 @@ func openTiers(_ context.Context, s TiersSettings, deps dual.MiddlewareDeps) (du
 
 // DedupeSettings are the keys of the section dedupe; see middleware.Dedupe.
 type DedupeSettings struct {
-	Store    string               `yaml:"store"` // memory or redis
+	Store    string               `yaml:"store" oneof:"memory,redis" doc:"where handled events are remembered" example:"redis"`
 	Redis    redisdedupe.Settings `yaml:"redis"`
-	Lease    time.Duration        `yaml:"lease"`
-	Keep     time.Duration        `yaml:"keep"`
-	FailOpen bool                 `yaml:"fail_open"` // events are handled while the store is down
+	Lease    time.Duration        `yaml:"lease" min:"1ms" doc:"of an event that is being handled" example:"1m"`
+	Keep     time.Duration        `yaml:"keep" min:"1ms" doc:"how long a handled event is remembered" example:"168h"`
+	FailOpen bool                 `yaml:"fail_open" doc:"events are handled while the store is down, perhaps twice" example:"true"`
 }
 
 // Check returns a *durable.InvalidError that names a key.

@@ -12,9 +12,9 @@ import (
 
 // BreakerSettings are the keys of the section breaker; see middleware.Breaker.
 type BreakerSettings struct {
-	Failures int           `yaml:"failures"`
-	Open     time.Duration `yaml:"open"`
-	Probes   int           `yaml:"probes"`
+	Failures int           `yaml:"failures" min:"1" unit:"failures" doc:"in a row that open it" example:"10"`
+	Open     time.Duration `yaml:"open" doc:"how long it stays open" example:"10s"`
+	Probes   int           `yaml:"probes" min:"1" unit:"events" doc:"let through after that, all of which must succeed" example:"3"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -30,7 +30,7 @@ func openBreaker(_ context.Context, s BreakerSettings, deps dual.MiddlewareDeps)
 
 // ConcurrencySettings are the keys of the section concurrency; see middleware.Concurrency.
 type ConcurrencySettings struct {
-	Max int `yaml:"max"` // over all groups of the process
+	Max int `yaml:"max" min:"1" unit:"handlers" zero:"one for each processor" doc:"side by side over all groups of the process" example:"64"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -42,8 +42,8 @@ func openConcurrency(_ context.Context, s ConcurrencySettings, _ dual.Middleware
 
 // RateLimitSettings are the keys of the section rate_limit; see middleware.RateLimit.
 type RateLimitSettings struct {
-	PerSecond float64 `yaml:"per_second"` // over all groups of the process
-	Burst     int     `yaml:"burst"`
+	PerSecond float64 `yaml:"per_second" min:"0" unit:"events a second" doc:"over all groups of the process" example:"250.5"`
+	Burst     int     `yaml:"burst" min:"1" unit:"events" doc:"at once after a quiet time" example:"10"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -60,7 +60,7 @@ func openRateLimit(_ context.Context, s RateLimitSettings, _ dual.MiddlewareDeps
 
 // TimeoutSettings are the keys of the section timeout; see middleware.Timeout.
 type TimeoutSettings struct {
-	After time.Duration `yaml:"after"`
+	After time.Duration `yaml:"after" doc:"how long one attempt of the handler may take" example:"5s"`
 }
 
 func openTimeout(_ context.Context, s TimeoutSettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {

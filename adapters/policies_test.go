@@ -175,7 +175,7 @@ func TestBadSectionsOfPoliciesAreRefusedWithLinePathAndRemedy(t *testing.T) {
 		{"dedupe: { store: disk }", `f.yaml:2: dedupe.store: bad value "disk"; write memory or redis`},
 		{"dedupe: { store: redis }", `f.yaml:2: dedupe.redis.addr: missing; write host:port`},
 		{"dedupe: { lease: 1us }", `f.yaml:2: dedupe.lease: bad value "1µs"; write at least 1ms`},
-		{"rate_limit: { per_second: -1.5 }", `f.yaml:2: rate_limit.per_second: bad value "negative"; write a positive number, or remove the key`},
+		{"rate_limit: { per_second: -1.5 }", `f.yaml:2: rate_limit.per_second: bad value "-1.5"; write a number from 0, or remove the key for the default`},
 	} {
 		cfg, err := dual.Parse("f.yaml", []byte(file+c.text+"\n"))
 		if err == nil {

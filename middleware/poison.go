@@ -17,6 +17,7 @@ import (
 const (
 	DefaultPoisonSuffix = ".poison"
 	DefaultProbeEvery   = 5 * time.Second
+	DefaultWriteTimeout = 10 * time.Second
 )
 
 // AfterPoison says what becomes of a key whose event was poisoned.

@@ -17,7 +17,6 @@ import (
 const (
 	saveInitial = 100 * time.Millisecond // backoff of a topic that cannot be written
 	saveMax     = 10 * time.Second
-	saveTimeout = 10 * time.Second // of one write
 )
 
 // saver stores events in another topic before they are acknowledged. What cannot be written stays unacknowledged and
@@ -50,7 +49,7 @@ type unsaved struct {
 func newSaver(what string, b durable.Backend, timeout time.Duration, logger *slog.Logger) *saver {
 	s := &saver{
 		what: what, backend: b, maxBytes: b.Capabilities().MaxMessageBytes,
-		timeout: orDefault(timeout, saveTimeout), logger: orDefault(logger, slog.Default()),
+		timeout: orDefault(timeout, DefaultWriteTimeout), logger: orDefault(logger, slog.Default()),
 	}
 	s.pending.gone = func(unsaved) { s.stuck.Add(-1) }
 	return s

@@ -55,6 +55,9 @@ type Tiers struct {
 
 var defaultDelays = [...]time.Duration{5 * time.Second, time.Minute, 10 * time.Minute}
 
+// DefaultDelays are the delays of Tiers that have none.
+func DefaultDelays() []time.Duration { return append([]time.Duration(nil), defaultDelays[:]...) }
+
 // errNotDue: an event of a tier came before its time.
 var errNotDue = errors.New("not due yet")
 

@@ -16,28 +16,38 @@ import (
 
 // Settings are the keys of the section durable.kafka of a configuration file; see Config.
 type Settings struct {
-	Brokers          []string      `yaml:"brokers"` // required
-	ClientID         string        `yaml:"client_id"`
+	Brokers          []string      `yaml:"brokers" zero:"required" doc:"host:port of some brokers; the others are found" example:"[kafka-1:9092, kafka-2:9092]"`
+	ClientID         string        `yaml:"client_id" doc:"name in the logs and quotas of the brokers" example:"orders-api"`
 	TLS              settings.TLS  `yaml:"tls"`
 	SASL             SASLSettings  `yaml:"sasl"`
-	AppendTimeout    time.Duration `yaml:"append_timeout"`
-	DialTimeout      time.Duration `yaml:"dial_timeout"`
-	OpenTimeout      time.Duration `yaml:"open_timeout"`
-	SessionTimeout   time.Duration `yaml:"session_timeout"`
-	RebalanceTimeout time.Duration `yaml:"rebalance_timeout"`
-	CommitInterval   time.Duration `yaml:"commit_interval"`
-	PartitionCheck   time.Duration `yaml:"partition_check"`
-	StaticMembers    bool          `yaml:"static_members"`
-	Partitions       int           `yaml:"partitions"`
-	Replication      int           `yaml:"replication"`
-	MaxMessageBytes  int           `yaml:"max_message_bytes"`
+	AppendTimeout    time.Duration `yaml:"append_timeout" min:"10ms" doc:"longest wait for the acknowledgement of an append" example:"5s"`
+	DialTimeout      time.Duration `yaml:"dial_timeout" min:"10ms" doc:"for one connection" example:"2s"`
+	OpenTimeout      time.Duration `yaml:"open_timeout" min:"10ms" doc:"for opening the backend as a whole" example:"10s"`
+	SessionTimeout   time.Duration `yaml:"session_timeout" min:"10ms" doc:"silence after which a member of a group counts as dead" example:"30s"`
+	RebalanceTimeout time.Duration `yaml:"rebalance_timeout" min:"10ms" doc:"for handing partitions over to another member" example:"1m"`
+	CommitInterval   time.Duration `yaml:"commit_interval" min:"10ms" doc:"between writes of acknowledged positions" example:"500ms"`
+	PartitionCheck   time.Duration `yaml:"partition_check" min:"10ms" doc:"between looks of a group for new partitions" example:"1m"`
+	StaticMembers    bool          `yaml:"static_members" doc:"a member that comes back under its name within session_timeout has its partitions at once" example:"true"`
+	Partitions       int           `yaml:"partitions" min:"1" unit:"partitions" doc:"of a topic that is made and does not say" example:"8"`
+	Replication      int           `yaml:"replication" min:"-1" unit:"copies" zero:"that of the brokers" doc:"of every partition of a topic that is made and does not say" example:"3"`
+	MaxMessageBytes  int           `yaml:"max_message_bytes" min:"4097" unit:"bytes" doc:"of a record with its framing; message.max.bytes of the brokers must not be smaller" example:"4194304"`
+}
+
+// Defaults are the settings of an empty section.
+func Defaults() Settings {
+	return Settings{
+		ClientID: DefaultClientID, AppendTimeout: DefaultAppendTimeout, DialTimeout: DefaultDialTimeout,
+		OpenTimeout: DefaultOpenTimeout, SessionTimeout: DefaultSessionTimeout, RebalanceTimeout: DefaultRebalanceTimeout,
+		CommitInterval: DefaultCommitInterval, PartitionCheck: DefaultPartitionCheck, Partitions: DefaultPartitions,
+		MaxMessageBytes: DefaultMaxMessageBytes,
+	}
 }
 
 // SASLSettings are the keys of the section sasl.
 type SASLSettings struct {
-	Mechanism string `yaml:"mechanism"`
-	User      string `yaml:"user"`
-	Password  string `yaml:"password"`
+	Mechanism string `yaml:"mechanism" oneof:"PLAIN,SCRAM-SHA-256,SCRAM-SHA-512" zero:"PLAIN where user is set" doc:"how the password is shown to the brokers" example:"SCRAM-SHA-512"`
+	User      string `yaml:"user" zero:"no login" doc:"who logs in" example:"orders"`
+	Password  string `yaml:"password" zero:"no login" doc:"of user; a secret" example:"${KAFKA_PASSWORD}"`
 }
 
 // Check returns an error in which errors.As finds a *durable.InvalidError that names a key.

@@ -4,9 +4,14 @@ import "github.com/dualstream/dualstream/durable"
 
 // Settings are the keys of the section durable.memory of a configuration file; see Config.
 type Settings struct {
-	Partitions int   `yaml:"partitions"`
-	MaxLen     int64 `yaml:"max_len"`
-	MaxBytes   int64 `yaml:"max_bytes"`
+	Partitions int   `yaml:"partitions" min:"1" unit:"partitions" doc:"of a topic that is made by its first use" example:"8"`
+	MaxLen     int64 `yaml:"max_len" min:"1" unit:"events" doc:"of a partition that are kept" example:"10000"`
+	MaxBytes   int64 `yaml:"max_bytes" min:"1" unit:"bytes" doc:"of a partition that are kept; the newest event always is" example:"16777216"`
+}
+
+// Defaults are the settings of an empty section.
+func Defaults() Settings {
+	return Settings{Partitions: DefaultPartitions, MaxLen: DefaultMaxLen, MaxBytes: DefaultMaxBytes}
 }
 
 // Check returns a *durable.InvalidError that names a key.

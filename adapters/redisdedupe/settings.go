@@ -17,8 +17,13 @@ type ConnectionSettings = rediskit.Settings
 type Settings struct {
 	ConnectionSettings `yaml:",inline"`
 
-	Prefix      string        `yaml:"prefix"`
-	CallTimeout time.Duration `yaml:"call_timeout"`
+	Prefix      string        `yaml:"prefix" doc:"before every key in Redis; without braces" example:"shop:dedupe:"`
+	CallTimeout time.Duration `yaml:"call_timeout" min:"1ms" doc:"bound on every exchange with the server" example:"500ms"`
+}
+
+// Defaults are the settings of an empty section.
+func Defaults() Settings {
+	return Settings{ConnectionSettings: rediskit.Defaults(), Prefix: defaultPrefix, CallTimeout: defaultCallTimeout}
 }
 
 // Check returns a *durable.InvalidError that names a key.

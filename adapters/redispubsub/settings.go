@@ -6,6 +6,7 @@ import (
 
 	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/adapters/internal/settings"
+	"github.com/dualstream/dualstream/realtime"
 )
 
 // ConnectionSettings are the keys of the connection: addr, username, password, db, tls, dial_timeout, timeout and
@@ -16,9 +17,17 @@ type ConnectionSettings = rediskit.Settings
 type Settings struct {
 	ConnectionSettings `yaml:",inline"`
 
-	NotifyTimeout time.Duration `yaml:"notify_timeout"`
-	Buffer        int           `yaml:"buffer"`
-	ProbeIdle     time.Duration `yaml:"probe_idle"`
+	NotifyTimeout time.Duration `yaml:"notify_timeout" min:"1ms" doc:"bound on every exchange that announces" example:"500ms"`
+	Buffer        int           `yaml:"buffer" min:"1" unit:"notifications" doc:"that a subscription holds; then the oldest are dropped and reported" example:"8192"`
+	ProbeIdle     time.Duration `yaml:"probe_idle" min:"1ms" doc:"silence before the connection is probed, and the wait for the answer" example:"5s"`
+}
+
+// Defaults are the settings of an empty section.
+func Defaults() Settings {
+	return Settings{
+		ConnectionSettings: rediskit.Defaults(),
+		NotifyTimeout:      defaultNotifyTimeout, Buffer: realtime.DefaultInbox, ProbeIdle: defaultProbeIdle,
+	}
 }
 
 // Check returns a *durable.InvalidError that names a key.

@@ -18,25 +18,35 @@ type Settings struct {
 	ConnectionSettings `yaml:",inline"`
 	Limits             `yaml:",inline"`
 
-	NoAck        bool `yaml:"no_ack"`
-	OnlyExisting bool `yaml:"only_existing"`
-	ExactTrim    bool `yaml:"exact_trim"`
-	AllowUnread  bool `yaml:"allow_unread"`
-	SlidingTTL   bool `yaml:"sliding_ttl"`
+	NoAck        bool `yaml:"no_ack" doc:"without order by key: what is read counts as acknowledged, at most once" example:"true"`
+	OnlyExisting bool `yaml:"only_existing" doc:"appending to a topic that does not exist is an error instead of making it" example:"true"`
+	ExactTrim    bool `yaml:"exact_trim" doc:"trims to the entry; otherwise some more stay, for less work" example:"true"`
+	AllowUnread  bool `yaml:"allow_unread" doc:"trims what a group has not acknowledged, too" example:"true"`
+	SlidingTTL   bool `yaml:"sliding_ttl" doc:"ttl counts from the last append instead of the first" example:"true"`
 }
 
 // Limits are those of Settings that have a range; see Config.
 type Limits struct {
-	MaxLen          int64         `yaml:"max_len"`
-	Retention       time.Duration `yaml:"retention"`
-	TTL             time.Duration `yaml:"ttl"`
-	MaxMessageBytes int           `yaml:"max_message_bytes"`
-	AppendTimeout   time.Duration `yaml:"append_timeout"`
-	ClaimIdle       time.Duration `yaml:"claim_idle"`
-	OrderedAppend   bool          `yaml:"ordered_append"`
-	LeaseTTL        time.Duration `yaml:"lease_ttl"`
-	Persistence     string        `yaml:"persistence"`
-	MinReplicas     int           `yaml:"min_replicas"`
+	MaxLen          int64         `yaml:"max_len" min:"1" unit:"entries" zero:"no limit" doc:"of a partition that are kept" example:"1000000"`
+	Retention       time.Duration `yaml:"retention" min:"1ms" zero:"no limit" doc:"age after which entries are trimmed" example:"168h"`
+	TTL             time.Duration `yaml:"ttl" min:"1ms" zero:"never" doc:"after which the streams of a topic end as a whole, read or not" example:"720h"`
+	MaxMessageBytes int           `yaml:"max_message_bytes" min:"1" unit:"bytes" zero:"no limit of ours" doc:"of one message" example:"1048576"`
+	AppendTimeout   time.Duration `yaml:"append_timeout" min:"1ms" doc:"after which an append without an answer fails with an unknown outcome" example:"2s"`
+	ClaimIdle       time.Duration `yaml:"claim_idle" min:"1ms" doc:"without order by key: after which others take over what a dead member held" example:"30s"`
+	OrderedAppend   bool          `yaml:"ordered_append" doc:"an append stops at the first message of a partition that is refused" example:"true"`
+	LeaseTTL        time.Duration `yaml:"lease_ttl" min:"1ms" doc:"with order by key: after which another member may follow a dead one" example:"5s"`
+	Persistence     string        `yaml:"persistence" oneof:"warn,require" doc:"what happens where the server can lose acknowledged events: a warning, or Open fails" example:"require"`
+	MinReplicas     int           `yaml:"min_replicas" min:"0" unit:"replicas" zero:"none is waited for" doc:"that must have acknowledged an append" example:"1"`
+}
+
+// Defaults are the settings of an empty section.
+func Defaults() Settings {
+	return Settings{
+		ConnectionSettings: rediskit.Defaults(),
+		Limits: Limits{
+			AppendTimeout: defaultAppendTimeout, ClaimIdle: defaultClaimIdle, LeaseTTL: defaultLeaseTTL, Persistence: PersistenceWarn,
+		},
+	}
 }
 
 // Check returns a *durable.InvalidError that names a key.

@@ -18,11 +18,11 @@ const place = 10
 // Settings are the keys of the section metrics of a file; see Options. What the file does not name is as in the Options
 // of the program.
 type Settings struct {
-	MaxTopics      int           `yaml:"max_topics"`
-	MaxGroups      int           `yaml:"max_groups"`
-	LagFresh       time.Duration `yaml:"lag_fresh"`
-	LagTimeout     time.Duration `yaml:"lag_timeout"`
-	WatermillNames bool          `yaml:"watermill_names"` // the metrics of Watermill's own components too
+	MaxTopics      int           `yaml:"max_topics" min:"1" unit:"topics" doc:"with labels of their own; further ones are other" example:"50"`
+	MaxGroups      int           `yaml:"max_groups" min:"1" unit:"groups" doc:"with labels of their own; further ones are other" example:"50"`
+	LagFresh       time.Duration `yaml:"lag_fresh" doc:"how long a lag that was asked for is used again" example:"10s"`
+	LagTimeout     time.Duration `yaml:"lag_timeout" doc:"bound on the wait of a scrape for the lag of all groups" example:"1s"`
+	WatermillNames bool          `yaml:"watermill_names" doc:"the metrics of Watermill's own components are shown, too" example:"true"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -34,6 +34,15 @@ func (s Settings) Check() error {
 		return durable.Invalid("max_groups", "negative", "write a number from 1, or remove the key for the default")
 	}
 	return nil
+}
+
+// settingsOf are the settings of an empty section.
+func settingsOf(o Options) Settings {
+	return Settings{
+		MaxTopics: orDefault(o.MaxTopics, DefaultMaxTopics), MaxGroups: orDefault(o.MaxGroups, DefaultMaxGroups),
+		LagFresh: orDefault(o.LagFresh, DefaultLagFresh), LagTimeout: orDefault(o.LagTimeout, DefaultLagTimeout),
+		WatermillNames: o.Watermill != nil,
+	}
 }
 
 func (s Settings) over(o Options) Options {
@@ -55,7 +64,7 @@ func (s Settings) over(o Options) Options {
 // poisoned events and decisions of Dedupe; and, where its members are processed with dual.Stack.ProcessOf, their
 // deliveries and the lag. The metrics leave the registry when the stack is closed.
 func Opener(o Options) dual.MiddlewareOpener {
-	return dual.MiddlewareOf(place, Settings{}, func(_ context.Context, s Settings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
+	return dual.MiddlewareOf(place, settingsOf(o), func(_ context.Context, s Settings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
 		m, err := New(s.over(o))
 		if err != nil {
 			return dual.Middleware{}, err

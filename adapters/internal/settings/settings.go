@@ -15,11 +15,11 @@ import (
 
 // TLS are the keys of a section tls.
 type TLS struct {
-	Enabled    bool   `yaml:"enabled"`
-	CAFile     string `yaml:"ca_file"`     // PEM; defaults to the system's authorities
-	CertFile   string `yaml:"cert_file"`   // PEM; with KeyFile, for servers that ask for it
-	KeyFile    string `yaml:"key_file"`    // PEM
-	ServerName string `yaml:"server_name"` // expected in the certificate; defaults to the host that is dialled
+	Enabled    bool   `yaml:"enabled" doc:"the connection is encrypted" example:"true"`
+	CAFile     string `yaml:"ca_file" zero:"those of the system" doc:"PEM file with the authorities whose certificates are accepted" example:"/etc/ssl/ca.pem"`
+	CertFile   string `yaml:"cert_file" doc:"PEM file with a certificate of our own, for servers that ask for it" example:"/etc/ssl/client.pem"`
+	KeyFile    string `yaml:"key_file" doc:"PEM file with the key of cert_file" example:"/etc/ssl/client.key"`
+	ServerName string `yaml:"server_name" zero:"the host that is dialled" doc:"name that the certificate of the server must have" example:"redis.internal"`
 }
 
 // Check refuses a certificate without its key, and the reverse. It reads no file.

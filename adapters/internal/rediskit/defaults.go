@@ -1,0 +1,6 @@
+package rediskit
+
+// Defaults are the settings of an empty section.
+func Defaults() Settings {
+	return Settings{DialTimeout: defaultDialTimeout, Timeout: defaultTimeout}
+}
