@@ -9,6 +9,8 @@
 // [RetryAfter], [Park], [Release], [Stop]. [DeliveryOf] tells them what they work on, and a [Monitor] tells the
 // program what Process does.
 //
+// [Reader] reads topics without a group: it sees everything, and hands it to any number of subscriptions.
+//
 // The unit is Watermill's *message.Message; an [Event] is a message whose metadata are the CloudEvents
 // attributes. [Publisher] is Watermill's message.Publisher and [Subscriber] its message.Subscriber, so that its
 // Router and middleware run on any Backend.
