@@ -15,10 +15,14 @@ type pacer struct {
 	next time.Time // when the next call is due, were there no burst
 }
 
-// spend takes one call at now and tells how long the next one is to wait.
+// spend takes one call at now and tells how long the next one is to wait, at most paceInterval: calls that did not wait
+// because their batches were whole are no debt.
 func (p *pacer) spend(now time.Time) time.Duration {
 	if least := now.Add(-paceBurst * paceInterval); p.next.Before(least) {
 		p.next = least
+	}
+	if p.next.After(now) {
+		p.next = now
 	}
 	p.next = p.next.Add(paceInterval)
 	return p.next.Sub(now)

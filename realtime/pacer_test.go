@@ -86,6 +86,11 @@ func TestAWholeBatchDoesNotWait(t *testing.T) {
 		if got := delays(); len(got) != len(many) || worst(got) != 0 {
 			t.Errorf("%d came, the slowest after %v of the fake clock, want all at once", len(got), worst(got))
 		}
+		d.Dispatch(now())
+		time.Sleep(time.Second)
+		if got := delays(); len(got) != len(many)+1 || worst(got) > paceInterval {
+			t.Errorf("%d came, the one after them after %v of the fake clock, want it soon", len(got), worst(got))
+		}
 	})
 }
 
