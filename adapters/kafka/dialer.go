@@ -61,12 +61,17 @@ func isClosed(c net.Conn) bool {
 	return err != nil || raw.Control(func(uintptr) {}) != nil
 }
 
-// use makes clients with the configuration dial through d, which uses the dialer that the configuration had.
+// use makes clients with the configuration dial through d, which uses the dialer that the configuration had. It may be
+// called again where the timeouts have changed, which a dialer that the program brought does not heed.
 func (d *dialer) use(s *sarama.Config) {
 	own := net.Dialer{Timeout: s.Net.DialTimeout, KeepAlive: s.Net.KeepAlive, LocalAddr: s.Net.LocalAddr}
 	via := dialVia{d: d, dial: own.DialContext}
 	p := s.Net.Proxy
-	if _, again := p.Dialer.(dialVia); p.Enable && p.Dialer != nil && !again {
+	switch before, again := p.Dialer.(dialVia); {
+	case again && before.foreign:
+		via = before
+	case p.Enable && p.Dialer != nil && !again:
+		via.foreign = true
 		via.dial = func(_ context.Context, network, addr string) (net.Conn, error) { return p.Dialer.Dial(network, addr) }
 	}
 	s.Net.Proxy.Enable, s.Net.Proxy.Dialer = true, via
@@ -74,8 +79,9 @@ func (d *dialer) use(s *sarama.Config) {
 
 // dialVia is what sarama calls.
 type dialVia struct {
-	d    *dialer
-	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	d       *dialer
+	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	foreign bool // dial is the program's
 }
 
 // Dial connects to addr.

@@ -31,6 +31,9 @@ func newSeat(client sarama.Client, g durable.Group, c Config) *seat {
 	slow.Net.ReadTimeout = c.RebalanceTimeout + joinSlack // a join waits for the other members
 	third := max(c.SessionTimeout/3, time.Millisecond)
 	quick.Net.DialTimeout, quick.Net.ReadTimeout, quick.Net.WriteTimeout = min(c.DialTimeout, third), third, third
+	if c.dialer != nil {
+		c.dialer.use(&quick)
+	}
 	s := &seat{
 		client: client, group: g.Name, generation: -1, slow: &slow, quick: &quick,
 		session: c.SessionTimeout, rebalance: c.RebalanceTimeout,
