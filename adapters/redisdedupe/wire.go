@@ -16,8 +16,8 @@ const (
 	maxDigits   = 20  // of an uint64
 )
 
-// wire is a transport over one connection of its own, without the client library.
-type wire struct{ writer *rediskit.Writer }
+// wire is a transport over one connection of its own, or one to each master of a cluster, without the client library.
+type wire struct{ writer rediskit.Sender }
 
 func (w *wire) close() { w.writer.Close() }
 

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/realtime"
 )
@@ -39,8 +37,8 @@ type Config struct {
 // Backend is a realtime.Backend on Redis Pub/Sub.
 type Backend struct {
 	cfg         Config
-	writer      *rediskit.Writer // of notifications
-	listening   *redis.Client
+	writer      rediskit.Sender // of notifications
+	listening   rediskit.Client
 	stop        chan struct{} // closed when Close begins
 	stopped     chan struct{} // closed when everything has ended
 	undecodable atomic.Int64

@@ -168,6 +168,13 @@ func result(r *rediskit.Reply, came bool, lost, short error) (id string, s durab
 // classify tells what a refused XADD did. A refusal that may pass (out of memory, read only, loading, no access) is
 // NotSent and ErrUnavailable, because the same message may be stored later; others are Rejected.
 func classify(refused error) (durable.Status, error) {
+	var lost *rediskit.LostError
+	if errors.As(refused, &lost) && lost.Fate == rediskit.Unknown {
+		return durable.Unknown, fmt.Errorf("redisstream: %w: %w", durable.ErrUnavailable, refused)
+	}
+	if lost != nil {
+		return durable.NotSent, fmt.Errorf("redisstream: %w: %w", durable.ErrUnavailable, refused)
+	}
 	if transient(refused.Error()) {
 		return durable.NotSent, fmt.Errorf("redisstream: %w: %w", durable.ErrUnavailable, refused)
 	}
@@ -175,7 +182,7 @@ func classify(refused error) (durable.Status, error) {
 }
 
 func transient(text string) bool {
-	for _, word := range []string{"OOM", "READONLY", "LOADING", "NOAUTH", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "BUSY", "TRYAGAIN", "NOPERM", noScript, "ERR max number of clients"} {
+	for _, word := range []string{"OOM", "READONLY", "LOADING", "NOAUTH", "CLUSTERDOWN", "MASTERDOWN", "MOVED", "ASK", "MISCONF", "NOREPLICAS", "BUSY", "TRYAGAIN", "NOPERM", noScript, "ERR WAIT cannot be used with replica", "ERR max number of clients"} {
 		if strings.HasPrefix(text, word) {
 			return true
 		}

@@ -87,11 +87,14 @@ func (b *Backend) appendOrdered(ctx context.Context, to *placement, msgs []*mess
 			return make([]durable.Position, len(msgs)), fail(to.topic, msgs, durable.Unknown, err)
 		case rediskit.Answered:
 		}
-		if !again && unknownScript(batch, len(groups)) {
-			if err := b.appendingScript().Load(ctx, b.control).Err(); err != nil {
+		if missing, all := unknownScript(batch, len(groups)); missing && !again {
+			err := b.appendingScript().Load(ctx, b.control).Err()
+			if all && err != nil {
 				return make([]durable.Position, len(msgs)), fail(to.topic, msgs, durable.NotSent, unavailable(err))
 			}
-			continue
+			if all {
+				continue
+			}
 		}
 		b.trimmer.appended(to.topic, len(msgs))
 		return b.orderedResults(to, msgs, groups, batch)
@@ -174,15 +177,19 @@ func (b *Backend) encodeOrderedCustom(e *encoder, to *placement, msgs []*message
 	return nil
 }
 
-// unknownScript tells whether none of n calls found the script, so that nothing is stored.
-func unknownScript(batch *rediskit.Batch, n int) bool {
+// unknownScript tells whether some of n calls did not find the script, and whether none did, so that nothing is stored.
+func unknownScript(batch *rediskit.Batch, n int) (missing, all bool) {
 	replies, got := batch.Replies()
-	for range n {
-		if err := replies.Err(); got < n || err == nil || !strings.HasPrefix(err.Error(), noScript) {
-			return false
+	all = got >= n
+	for range min(n, got) {
+		err := replies.Err()
+		if err == nil {
+			replies.Skip()
 		}
+		unknown := err != nil && strings.HasPrefix(err.Error(), noScript)
+		missing, all = missing || unknown, all && unknown
 	}
-	return true
+	return missing, all
 }
 
 // orderedResults reads the outcomes off the reply of each stream.

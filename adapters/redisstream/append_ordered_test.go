@@ -77,7 +77,7 @@ func TestAScriptThatOnlySomeCallsFoundIsNotSentAgain(t *testing.T) {
 	if fate, err := b.writer.Send(t.Context(), batch2); fate != rediskit.Answered {
 		t.Fatalf("got %v, %v, want an answer", fate, err)
 	}
-	if unknownScript(batch2, 2) {
+	if missing, all := unknownScript(batch2, 2); !missing || all {
 		t.Error("got nothing stored, want one message stored")
 	}
 	_, err := b.orderedResults(&to, events(2), to.byStream(2), batch2)

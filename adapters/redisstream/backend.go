@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/durable"
 )
@@ -23,9 +21,12 @@ type Connection = rediskit.Config
 // Sentinel says which Redis Sentinels know the address of the server.
 type Sentinel = rediskit.Sentinel
 
+// Cluster names nodes of a Redis Cluster.
+type Cluster = rediskit.Cluster
+
 // Config describes a Backend.
 type Config struct {
-	Connection                    // Addr or Sentinel is required
+	Connection                    // Addr, Sentinel or Cluster is required
 	Marshaller      Marshaller    // defaults to watermill-redisstream's layout, encoded with less work
 	MaxMessageBytes int           // largest message; defaults to no limit of ours
 	AppendTimeout   time.Duration // after which an append without an answer is Unknown; defaults to 5 s
@@ -54,12 +55,12 @@ type Config struct {
 // Backend is a durable.Backend on Redis Streams.
 type Backend struct {
 	cfg      Config
-	writer   *rediskit.Writer // of appends
-	acks     *rediskit.Writer // of acknowledgements, Ordering None
+	writer   rediskit.Sender // of appends
+	acks     rediskit.Sender // of acknowledgements, Ordering None
 	server   server
 	stats    stats
 	trimmer  *trimmer
-	control  *redis.Client
+	control  rediskit.Client
 	shapes   shapes
 	turn     atomic.Uint64 // of messages without a key
 	members  members
@@ -83,6 +84,7 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if cfg.AppendTimeout == 0 {
 		cfg.AppendTimeout = defaultAppendTimeout
 	}
+	cfg.Connection = cfg.Ready()
 	b := &Backend{
 		cfg: cfg, control: cfg.Client(rediskit.Control),
 		stop: make(chan struct{}), stopped: make(chan struct{}),

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -36,31 +35,29 @@ type share struct {
 
 // competitor is a member of a group under Ordering None: members compete for the entries of each partition.
 type competitor struct {
-	b        *Backend
-	group    durable.Group
-	log      *slog.Logger
-	session  *rediskit.Session // the reader's
-	epoch    time.Time         // what beat counts from
-	beat     atomic.Int64      // when the heart last beat, whether or not the server heard it
-	asked    atomic.Int64      // how many deliveries the last Fetch asked for
-	ctx      context.Context   // ends when Close begins
-	cancel   context.CancelFunc
-	work     sync.WaitGroup
-	batches  chan []durable.Delivery // what was read, in order; unbuffered: one batch is read ahead
-	again    chan struct{}           // capacity 1: back is not empty
-	roomKick chan struct{}           // capacity 1: something was acknowledged
-	ackKick  chan struct{}           // capacity 1: there are acks
-	left     chan struct{}           // closed when the hand-over is over
-	leave    sync.Once
-	leftErr  error // written before left is closed
-
-	pace pace // the reader's
-	size int  // the reader's: bytes of a payload in the last batch, about; 0: nothing was read
+	b       *Backend
+	group   durable.Group
+	log     *slog.Logger
+	epoch   time.Time       // what beat counts from
+	beat    atomic.Int64    // when the heart last beat, whether or not the server heard it
+	asked   atomic.Int64    // how many deliveries the last Fetch asked for
+	ctx     context.Context // ends when Close begins
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+	batches chan []durable.Delivery // what was read, in order; unbuffered: one batch is read ahead
+	again   chan struct{}           // capacity 1: back is not empty
+	ackKick chan struct{}           // capacity 1: there are acks
+	left    chan struct{}           // closed when the hand-over is over
+	leave   sync.Once
+	leftErr error // written before left is closed
 
 	settling sync.Mutex // held by SetTopics; taken before mu
 
 	mu      sync.Mutex
 	shares  []*share
+	readers []*reader // of everything together, or of one partition each
+	entered bool      // the membership has begun
+	ending  bool      // no reader is started any more
 	byClaim map[*durable.Claim]*share
 	back    []durable.Delivery // released: fetched again first
 	rest    []durable.Delivery // of the batch that is being fetched
@@ -81,9 +78,9 @@ func (b *Backend) compete(ctx context.Context, g durable.Group) (durable.Consume
 	}
 	g.Topics = slices.Clone(g.Topics)
 	m := &competitor{
-		b: b, group: g, log: b.logger().With("group", g.Name), session: b.cfg.NewSession(), epoch: time.Now(),
+		b: b, group: g, log: b.logger().With("group", g.Name), epoch: time.Now(),
 		batches: make(chan []durable.Delivery), again: make(chan struct{}, 1), ackKick: make(chan struct{}, 1),
-		roomKick: make(chan struct{}, 1), left: make(chan struct{}), byClaim: map[*durable.Claim]*share{},
+		left: make(chan struct{}), byClaim: map[*durable.Claim]*share{},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	for _, t := range g.Topics {
@@ -94,7 +91,10 @@ func (b *Backend) compete(ctx context.Context, g durable.Group) (durable.Consume
 	if !b.enter(m) {
 		return nil, errors.Join(fmt.Errorf("redisstream: %w", durable.ErrClosed), m.abandon())
 	}
-	m.work.Go(m.read)
+	m.mu.Lock()
+	m.entered = true
+	m.startReaders(m.shares)
+	m.mu.Unlock()
 	m.work.Go(m.acknowledge)
 	m.work.Go(m.maintain)
 	return m, nil
@@ -120,6 +120,9 @@ func (m *competitor) join(ctx context.Context, t durable.TopicStart) error {
 		m.hold(s)
 	}
 	m.shares = append(m.shares, added...)
+	if m.entered {
+		m.startReaders(added)
+	}
 	return nil
 }
 

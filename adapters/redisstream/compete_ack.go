@@ -37,7 +37,9 @@ func (m *competitor) Ack(_ context.Context, ds ...durable.Delivery) error {
 		s.open--
 	}
 	poke(m.ackKick)
-	poke(m.roomKick)
+	for _, r := range m.readers {
+		poke(r.kick)
+	}
 	return nil
 }
 

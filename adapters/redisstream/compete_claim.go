@@ -10,7 +10,7 @@ import (
 
 // adopt reads a page of the entries that are pending for this member and that it does not hold, as after a restart
 // under the same name, or when the reply of a read was lost. Their delivery counts rise by one.
-func (m *competitor) adopt(s turn) error {
+func (m *reader) adopt(s turn) error {
 	page, err := m.pending(m.ctx, s.share, s.adoptFrom, few(readCount, m.size))
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (m *competitor) pending(ctx context.Context, s *share, from string, most in
 
 // claimIdle takes a page of about most entries of all shares over that other members left alone for Config.ClaimIdle, and tells whether
 // there may be more.
-func (m *competitor) claimIdle(shares []turn, most int) (full bool, err error) {
+func (m *reader) claimIdle(shares []turn, most int) (full bool, err error) {
 	idle := m.b.claimIdle().Milliseconds()
 	most = (most + len(shares) - 1) / len(shares)
 	for _, s := range shares {
@@ -90,7 +90,7 @@ func (m *competitor) claimIdle(shares []turn, most int) (full bool, err error) {
 }
 
 // claimed reads the reply of claimIdleScript.
-func (m *competitor) claimed(s turn, reply []any) (last string, looked int64, err error) {
+func (m *reader) claimed(s turn, reply []any) (last string, looked int64, err error) {
 	if len(reply) != 5 {
 		return "", 0, fmt.Errorf("redisstream: a reply of %d elements to a claim", len(reply))
 	}
@@ -115,6 +115,6 @@ func (m *competitor) claimed(s turn, reply []any) (last string, looked int64, er
 }
 
 // take gives claimed entries to Fetch.
-func (m *competitor) take(s turn, es []entry) {
+func (m *reader) take(s turn, es []entry) {
 	m.push(m.b.deliveries(s.place, s.claim, es))
 }

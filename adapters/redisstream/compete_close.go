@@ -28,8 +28,10 @@ func (m *competitor) handOver() {
 	defer close(m.left)
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
 	defer cancel()
+	m.mu.Lock()
+	m.ending = true // no reader is started any more
+	m.mu.Unlock()
 	m.work.Wait()
-	m.session.Close()
 	errs := []error{m.flush(ctx, true)}
 	unstarted := m.unstarted()
 	m.mu.Lock()

@@ -18,11 +18,11 @@ type turn struct {
 }
 
 // read is the reader's loop: it survives every fault of the connection and the loss of the group's state.
-func (m *competitor) read() {
+func (m *reader) read() {
 	defer m.session.Close()
 	wait, faults, vanished := faultFirst, 0, false
 	var nextClaim time.Time
-	for m.ctx.Err() == nil {
+	for !m.over() {
 		err := m.readOnce(&nextClaim)
 		if err == nil {
 			if faults > 0 || vanished {
@@ -35,6 +35,9 @@ func (m *competitor) read() {
 			return
 		}
 		m.readopt()
+		if m.b.cfg.Clustered() && unblocked(err) { // its slot moved away, or the stream is gone, as the next read tells
+			continue
+		}
 		if noGroup(err) {
 			if !vanished {
 				m.log.Warn("redisstream: the group vanished and is made again at the oldest entry", "error", err)
@@ -59,14 +62,14 @@ func (m *competitor) read() {
 }
 
 // readopt has the pending entries looked at again: the reply of a failed read may be lost.
-func (m *competitor) readopt() {
+func (m *reader) readopt() {
 	for _, s := range m.holdings() {
 		s.adopting, s.adoptFrom = true, "-"
 	}
 }
 
 // remake makes the groups that vanished, and the shapes of their topics.
-func (m *competitor) remake() error {
+func (m *reader) remake() error {
 	for _, s := range m.holdings() {
 		if s.of > 1 && s.partition == 0 {
 			err := m.b.CreateTopic(m.ctx, durable.TopicSpec{Name: s.topic, Partitions: s.of})
@@ -85,7 +88,7 @@ func (m *competitor) remake() error {
 }
 
 // reshape consumes a topic that was made again with another number of partitions.
-func (m *competitor) reshape(topic string) error {
+func (m *reader) reshape(topic string) error {
 	m.mu.Lock()
 	for _, s := range m.shares {
 		if s.topic == topic {
@@ -100,7 +103,7 @@ func (m *competitor) reshape(topic string) error {
 
 // holdings is the shares that are read. One whose claim was lost has a new one. A topic that came back waits until what
 // runs of its former share is over: both have one pending list.
-func (m *competitor) holdings() []turn {
+func (m *reader) holdings() []turn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var leaving map[string]bool
@@ -114,7 +117,7 @@ func (m *competitor) holdings() []turn {
 	}
 	out := make([]turn, 0, len(m.shares))
 	for _, s := range m.shares {
-		if leaving[s.key] {
+		if leaving[s.key] || m.only != nil && s != m.only {
 			continue
 		}
 		if s.claim != nil && s.claim.Lost() {
@@ -132,7 +135,7 @@ func (m *competitor) holdings() []turn {
 
 // readOnce looks for a page of what is pending and reads what is new, so that neither waits for all of the other, as
 // far as there is room.
-func (m *competitor) readOnce(nextClaim *time.Time) error {
+func (m *reader) readOnce(nextClaim *time.Time) error {
 	shares := m.holdings()
 	if len(shares) == 0 {
 		m.awaitRoom(readBlock)
@@ -165,9 +168,13 @@ func (m *competitor) readOnce(nextClaim *time.Time) error {
 }
 
 // readNew reads about most entries from all shares together, and waits for new ones unless there is more to do.
-func (m *competitor) readNew(shares []turn, most int, more bool) error {
+func (m *reader) readNew(shares []turn, most int, more bool) error {
 	count := min(max(int(m.asked.Load()), 1), most)
-	count = (count + len(shares) - 1) / len(shares) // the server counts for each stream
+	all := len(shares)
+	if m.only != nil {
+		all = m.partitions()
+	}
+	count = (count + all - 1) / all // the server counts for each stream
 	words := []string{"xreadgroup", "group", m.group.Name, m.group.Member, "count", strconv.Itoa(count)}
 	if !more {
 		words = append(words, "block", strconv.FormatInt(readBlock.Milliseconds(), 10))
@@ -222,7 +229,7 @@ func (m *competitor) entriesOf(r *rediskit.Reply, shares []turn, ds []durable.De
 }
 
 // push gives deliveries to Fetch. Those whose claim was lost meanwhile are pending, and read again.
-func (m *competitor) push(ds []durable.Delivery) {
+func (m *reader) push(ds []durable.Delivery) {
 	if len(ds) == 0 {
 		return
 	}
@@ -259,11 +266,15 @@ func (m *competitor) note(ds []durable.Delivery) {
 	}
 }
 
+// unblocked tells the refusal of a read that waited for a stream that went away.
+func unblocked(err error) bool {
+	var refused rediskit.ServerError
+	return errors.As(err, &refused) && strings.HasPrefix(err.Error(), "UNBLOCKED")
+}
+
 // noGroup tells the server's refusals for a group or a stream that does not exist. A server that becomes a replica
 // unblocks, too.
 func noGroup(err error) bool {
-	var refused rediskit.ServerError
 	text := err.Error()
-	return strings.Contains(text, "NOGROUP") ||
-		errors.As(err, &refused) && strings.HasPrefix(text, "UNBLOCKED") && !strings.Contains(text, "instance state changed")
+	return strings.Contains(text, "NOGROUP") || unblocked(err) && !strings.Contains(text, "instance state changed")
 }

@@ -56,7 +56,7 @@ func (p *pace) room(open int, now, lastAck time.Time) int {
 }
 
 // makeRoom tells how many entries may be read now, and waits a while where that is none.
-func (m *competitor) makeRoom() int {
+func (m *reader) makeRoom() int {
 	held, lastAck := m.opened()
 	now := time.Now()
 	if n := m.pace.room(m.pace.open(held, now, m.group.Waiting), now, lastAck); n > 0 {
@@ -67,23 +67,30 @@ func (m *competitor) makeRoom() int {
 }
 
 // awaitRoom waits until something was acknowledged or a partition is to be read again, at most for d.
-func (m *competitor) awaitRoom(d time.Duration) {
+func (m *reader) awaitRoom(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
-	case <-m.roomKick:
+	case <-m.kick:
 	case <-t.C:
 	case <-m.ctx.Done():
 	}
 }
 
+// partitions is how many the member reads.
+func (m *competitor) partitions() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return max(len(m.shares), 1)
+}
+
 // opened is how many deliveries were read and not given to Ack, without those of partitions that are paused, and when
 // something was.
-func (m *competitor) opened() (n int, lastAck time.Time) {
+func (m *reader) opened() (n int, lastAck time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range m.shares {
-		if !s.paused {
+		if !s.paused && (m.only == nil || s == m.only) {
 			n += s.open
 		}
 	}
@@ -91,4 +98,8 @@ func (m *competitor) opened() (n int, lastAck time.Time) {
 }
 
 // kickReaders has those that wait for room look again. The caller holds mu.
-func (m *competitor) kickReaders() { poke(m.roomKick) }
+func (m *competitor) kickReaders() {
+	for _, r := range m.readers {
+		poke(r.kick)
+	}
+}

@@ -89,9 +89,23 @@
 // unread is counted in Stats. Trim does the same when asked, Remove deletes single entries. Config.TTL ends the
 // streams of a topic as a whole.
 //
+// # Redis Cluster
+//
+// Config.Cluster names some nodes instead of Config.Addr; nothing else changes, and keys have the same names: those of a
+// partition have its hash tag, and no command touches two slots. Appends and acknowledgements go over one connection to
+// each master, found by slot; refusals that name another node (MOVED, ASK) are followed, and after a lost connection the
+// cluster is asked again. An append to partitions on several masters is one pipeline to each. Reads have a connection
+// for each partition, under both orderings.
+//
+// A slot that moves loses nothing and repeats nothing. When a master dies, appends to its partitions fail as NotSent,
+// or are Unknown where they were on their way, until its replica has taken over; the other partitions go on, if the
+// cluster has cluster-require-full-coverage "no". Replication is asynchronous: Config.MinReplicas makes an append that only the
+// master had Unknown. Health and the look at the server's settings ask every master. TTL, trimming and administration
+// work as on one server. While a slot is on its way, scripts of several keys wait for the last of them.
+//
 // # Limits
 //
-// One primary, by its address or by Redis Sentinel, no Cluster; a topic has at most 4096 partitions; the number of
+// A topic has at most 4096 partitions; the number of
 // partitions of a topic cannot change. A group that nobody uses any more holds trimming back until it is deleted
 // (DeleteGroup). Two members of the same name at the same time read each other's pending entries. A member under
 // Ordering None that is not run by durable.Process, and whose Group.Waiting is not set, takes further ones slowly, 64 in

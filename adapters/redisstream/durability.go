@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -61,11 +63,30 @@ func (b *Backend) checkDurability(ctx context.Context) error {
 	return nil
 }
 
-// risks says in words how acknowledged events can be lost; known is false where the server does not tell.
+// risks says in words how acknowledged events can be lost, on any master; known is false where one does not tell.
 func (b *Backend) risks(ctx context.Context) (risks []string, known bool, err error) {
+	var mu sync.Mutex
+	known = true
+	err = rediskit.EachMaster(ctx, b.control, func(ctx context.Context, node *redis.Client) error {
+		of, told, err := risksAt(ctx, node)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, risk := range of {
+			if !slices.Contains(risks, risk) {
+				risks = append(risks, risk)
+			}
+		}
+		known = known && told
+		return err
+	})
+	return risks, known, err
+}
+
+// risksAt is risks of one server.
+func risksAt(ctx context.Context, node *redis.Client) (risks []string, known bool, err error) {
 	values := map[string]string{}
 	for _, name := range []string{"appendonly", "save", "maxmemory-policy"} {
-		got, err := b.control.ConfigGet(ctx, name).Result()
+		got, err := node.ConfigGet(ctx, name).Result()
 		var refused redis.Error
 		if errors.As(err, &refused) {
 			return nil, false, nil

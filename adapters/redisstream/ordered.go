@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/durable"
 )
@@ -19,7 +17,6 @@ import (
 const (
 	mostBehind   = 4096                  // entries of a partition that are read and not committed; see the package's Limits
 	orderedBlock = rediskit.MaxBlock     // how long a read waits on the server; nothing waits for it
-	orderedPool  = 1024                  // connections of a member that read: one for each partition that it owns
 	beatMost     = time.Second           // between two looks at the members
 	wantLeast    = 20 * time.Millisecond // between two attempts to take a lease
 	wantMost     = 200 * time.Millisecond
@@ -34,7 +31,6 @@ type ordered struct {
 	group    durable.Group
 	id       string // of this membership: the member's name and a random text
 	log      *slog.Logger
-	blocking *redis.Client
 	origin   time.Time // of the monotonic times of this member
 	ctx      context.Context
 	cancel   context.CancelFunc // Close begins
@@ -54,13 +50,14 @@ type ordered struct {
 	topics  []durable.TopicStart
 	parts   map[place]*part
 	byClaim map[*durable.Claim]*tenure
-	back    []durable.Delivery // released: fetched again first
-	rest    batch              // of the batch that is being fetched
-	waiting []batch            // to be fetched after rest; see Resume
-	stale   bool               // topics or tenures changed since the others were told
-	missing bool               // a group was not there: renew at once
-	err     error              // why the membership ended before Close
-	faulty  int                // readers that fail
+	reading map[*rediskit.Session]struct{} // one for each reader
+	back    []durable.Delivery             // released: fetched again first
+	rest    batch                          // of the batch that is being fetched
+	waiting []batch                        // to be fetched after rest; see Resume
+	stale   bool                           // topics or tenures changed since the others were told
+	missing bool                           // a group was not there: renew at once
+	err     error                          // why the membership ended before Close
+	faulty  int                            // readers that fail
 }
 
 // part is a partition that the member consumes, owned or not.
@@ -106,14 +103,12 @@ func (b *Backend) newOrdered(g durable.Group) *ordered {
 	if g.Member == "" {
 		g.Member = rand.Text()
 	}
-	conn := b.cfg.Connection
-	conn.PoolSize = orderedPool
 	c := &ordered{
 		b: b, group: g, id: g.Member + ":" + rand.Text(), log: b.logger().With("group", g.Name, "member", g.Member),
-		blocking: conn.Client(rediskit.Blocking), origin: b.now(),
+		origin:  b.now(),
 		batches: make(chan batch, prefetched), again: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		look: make(chan struct{}, 1), failed: make(chan struct{}), left: make(chan struct{}),
-		parts: map[place]*part{}, byClaim: map[*durable.Claim]*tenure{},
+		parts: map[place]*part{}, reading: map[*rediskit.Session]struct{}{}, byClaim: map[*durable.Claim]*tenure{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c

@@ -43,8 +43,10 @@ func (c *ordered) depart() {
 			c.lose(o, durable.ErrClosed)
 		}
 	}
+	for s := range c.reading {
+		s.Close() // cuts a read off, which takes nothing
+	}
 	c.mu.Unlock()
-	_ = c.blocking.Close() // cuts reads off, which take nothing
 	c.work.Wait()
 	calls = append(calls, c.loose()...)
 	var errs []error

@@ -1,19 +1,21 @@
 package redisstream
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/durable"
 )
 
 // read reads ahead under o, behind from, until its claim ends. A plain XREAD takes nothing, so that a member that lost
 // its lease meanwhile does no harm. It blocks on a connection of its own.
 func (c *ordered) read(o *tenure, from entryNo) {
+	session := c.session(o)
+	defer c.forget(session)
 	wait, faults, size := faultFirst, 0, 0
 	var probed time.Duration
 	for {
@@ -25,7 +27,7 @@ func (c *ordered) read(o *tenure, from entryNo) {
 		if probe {
 			probed = c.since()
 		}
-		raw, err := c.xread(o, from, n, probe)
+		raw, err := c.xread(session, o, from, n, probe)
 		var es []entry
 		if err == nil && raw != nil {
 			var byKey map[string][]entry
@@ -75,26 +77,44 @@ func (c *ordered) readFault(change int, err error) {
 
 // xread is the reply of a read that waits for new entries, nil where there are none. probe has a write without effect go
 // before it, whose refusal by a server that became a replica ends the connection: a replica goes on serving reads.
-func (c *ordered) xread(o *tenure, from entryNo, n int, probe bool) ([]byte, error) {
-	ctx := context.Background()
-	read := redis.NewRawCmd(ctx, "xread", "count", n, "block", orderedBlock.Milliseconds(),
-		"streams", o.key, formatID(from.ms, from.seq))
+func (c *ordered) xread(session *rediskit.Session, o *tenure, from entryNo, n int, probe bool) ([]byte, error) {
+	timeout := c.b.cfg.CommandTimeout()
 	if probe {
-		pipe := c.blocking.Pipeline()
-		write := pipe.HDel(ctx, o.groupKey(c.group.Name), "none")
-		_ = pipe.Process(ctx, read)
-		_, _ = pipe.Exec(ctx) // both commands hold their errors
-		if err := write.Err(); err != nil && strings.HasPrefix(err.Error(), "READONLY") {
+		_, err := session.Do(c.ctx, rediskit.AppendCommand(nil, "hdel", o.groupKey(c.group.Name), "none"), timeout)
+		if err != nil && strings.HasPrefix(err.Error(), "READONLY") {
 			return nil, err
 		}
-	} else {
-		_ = c.blocking.Process(ctx, read) // holds its error
 	}
-	raw, err := read.Bytes()
-	if errors.Is(err, redis.Nil) {
-		return nil, nil
+	raw, err := session.Do(c.ctx, rediskit.AppendCommand(nil, "xread", "count", strconv.Itoa(n),
+		"block", strconv.FormatInt(orderedBlock.Milliseconds(), 10),
+		"streams", o.key, formatID(from.ms, from.seq)), timeout+orderedBlock)
+	if err != nil || bytes.HasPrefix(raw, nothing) {
+		return nil, err
 	}
-	return raw, err
+	return raw, nil
+}
+
+// nothing is the reply of a read that has waited in vain.
+var nothing = []byte("*-1\r\n")
+
+// session is a connection for the reader of o, which Close cuts.
+func (c *ordered) session(o *tenure) *rediskit.Session {
+	s := c.b.cfg.SessionAt(o.key)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading[s] = struct{}{}
+	if c.ctx.Err() != nil {
+		s.Close()
+	}
+	return s
+}
+
+// forget closes the connection of a reader.
+func (c *ordered) forget(s *rediskit.Session) {
+	s.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.reading, s)
 }
 
 // awaitRoom waits until something may be read and tells how much; size is the expected number of bytes of an entry.

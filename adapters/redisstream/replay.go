@@ -29,6 +29,7 @@ func (b *Backend) Replay(ctx context.Context, topic string, r durable.Range) ite
 		return func(yield func(durable.Record, error) bool) { yield(durable.Record{}, err) }
 	}
 	return func(yield func(durable.Record, error) bool) {
+		var run *replay
 		client := b.cfg.Client(rediskit.Blocking)
 		done, watcher := make(chan struct{}), sync.WaitGroup{}
 		watcher.Go(func() { // closing the client ends a read that is blocked on the server
@@ -42,8 +43,9 @@ func (b *Backend) Replay(ctx context.Context, topic string, r durable.Range) ite
 		defer func() {
 			close(done)
 			watcher.Wait()
+			run.waits.end()
 		}()
-		run := &replay{b: b, topic: topic, client: client, follow: r.Follow, yield: yield}
+		run = &replay{b: b, topic: topic, client: client, follow: r.Follow, yield: yield}
 		for _, s := range parts {
 			copied := *s
 			run.parts = append(run.parts, &copied)
@@ -58,7 +60,8 @@ func (b *Backend) Replay(ctx context.Context, topic string, r durable.Range) ite
 type replay struct {
 	b      *Backend
 	topic  string
-	client *redis.Client
+	client rediskit.Client
+	waits  waits
 	follow bool
 	parts  []*stretch
 	yield  func(durable.Record, error) bool
@@ -188,6 +191,9 @@ func (r *replay) record(s *stretch, e entry) durable.Record {
 
 // await blocks until a partition may have more.
 func (r *replay) await(ctx context.Context) error {
+	if r.b.cfg.Clustered() {
+		return r.awaitEach(ctx)
+	}
 	keys, ids := make([]string, len(r.parts)), make([]string, len(r.parts))
 	for i, s := range r.parts {
 		keys[i], ids[i] = s.key, s.after

@@ -54,6 +54,9 @@ func (b *Backend) askServer(ctx context.Context) (server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redisstream: version of the server: %w", unavailable(err))
 	}
+	if err := b.cfg.CheckMode("redisstream", text); err != nil {
+		return nil, err
+	}
 	return serverOf(text)
 }
 

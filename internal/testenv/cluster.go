@@ -14,47 +14,109 @@ import (
 const (
 	clusterMasters = 3
 	clusterSlots   = 16384
+	// nodeTimeout is after how many milliseconds of silence a node counts as dead.
+	nodeTimeout = 2000
 )
 
-// A Cluster is a private Redis Cluster of three masters without replicas: while one of them is down, the cluster
+// ClusterOptions describe a private Redis Cluster. The zero value has no replicas: while a master is down, the cluster
 // refuses commands.
-type Cluster struct {
-	t     testing.TB
-	nodes []*RedisServer
+type ClusterOptions struct {
+	Replicas bool                    // one of each master, which follows it when it dies
+	Redis    RedisOptions            // of every node
+	Arm      func(ns []*RedisServer) // called before the nodes meet, such as to make users
 }
 
-// StartRedisCluster starts it; it ends with t. All slots are served when it returns.
+// A Cluster is a private Redis Cluster of three masters.
+type Cluster struct {
+	t     testing.TB
+	opts  ClusterOptions
+	nodes []*RedisServer // masters, then their replicas
+}
+
+// StartRedisCluster starts one without replicas; it ends with t. All slots are served when it returns.
 func StartRedisCluster(t testing.TB) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t}
-	buses := make([]int, clusterMasters)
+	return StartRedisClusterWith(t, ClusterOptions{})
+}
+
+// StartRedisClusterWith starts one; it ends with t. All slots are served when it returns, and replicas are in step.
+func StartRedisClusterWith(t testing.TB, opts ClusterOptions) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, opts: opts}
+	n := clusterMasters
+	if opts.Replicas {
+		n *= 2
+	}
+	buses := make([]int, n)
 	for i := range buses {
 		bus, err := freePort()
 		must(t, "find a port", err)
 		buses[i] = bus
-		c.nodes = append(c.nodes, StartRedis(t, RedisOptions{Settings: []string{
-			"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", "2000",
-		}}))
+		node := opts.Redis
+		node.Settings = append(slices.Clone(node.Settings),
+			"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", strconv.Itoa(nodeTimeout))
+		c.nodes = append(c.nodes, StartRedis(t, node))
+	}
+	if opts.Arm != nil {
+		opts.Arm(c.nodes)
 	}
 	ctx := t.Context()
-	for i, n := range c.nodes {
-		client := n.Client()
-		first, last := i*clusterSlots/clusterMasters, (i+1)*clusterSlots/clusterMasters-1
-		must(t, "assign slots", client.Do(ctx, "cluster", "addslotsrange", first, last).Err())
+	host, port := splitAddr(c.nodes[0].addr)
+	for i, node := range c.nodes {
+		client := node.Client()
+		if i < clusterMasters {
+			first, last := i*clusterSlots/clusterMasters, (i+1)*clusterSlots/clusterMasters-1
+			must(t, "assign slots", client.Do(ctx, "cluster", "addslotsrange", first, last).Err())
+		}
 		must(t, "set the epoch", client.Do(ctx, "cluster", "set-config-epoch", i+1).Err())
-		host, port := splitAddr(c.nodes[0].addr)
 		if i > 0 {
 			must(t, "meet", client.Do(ctx, "cluster", "meet", host, port, buses[0]).Err())
 		}
 	}
 	c.AwaitOK()
+	if opts.Replicas {
+		c.replicate()
+	}
 	return c
 }
 
-// AwaitOK returns once every node knows every other and serves.
+// replicate gives every master its replica.
+func (c *Cluster) replicate() {
+	c.t.Helper()
+	ctx := c.t.Context()
+	for i, master := range c.Nodes() {
+		id := c.id(master)
+		replica := c.nodes[clusterMasters+i].Client()
+		Await(c.t, readyTimeout, func() bool {
+			return replica.Do(ctx, "cluster", "replicate", id).Err() == nil
+		}, "the replica knows its master")
+		Await(c.t, readyTimeout, func() bool {
+			return strings.Contains(replica.Info(ctx, "replication").Val(), "master_link_status:up")
+		}, "the replica is in step")
+	}
+	for _, n := range c.nodes {
+		client := n.Client()
+		Await(c.t, readyTimeout, func() bool {
+			return strings.Count(client.ClusterNodes(ctx).Val(), "slave") == clusterMasters
+		}, "every node knows the replicas")
+	}
+}
+
+// id is the name of node in the cluster.
+func (c *Cluster) id(node *RedisServer) string {
+	c.t.Helper()
+	id, err := node.Client().ClusterMyID(c.t.Context()).Result()
+	must(c.t, "name of a node", err)
+	return id
+}
+
+// AwaitOK returns once every node that runs serves, and knows every slot served.
 func (c *Cluster) AwaitOK() {
 	c.t.Helper()
 	for _, n := range c.nodes {
+		if n.child.ended() {
+			continue
+		}
 		client := n.Client()
 		Await(c.t, readyTimeout, func() bool {
 			info, err := client.ClusterInfo(context.Background()).Result()
@@ -65,21 +127,22 @@ func (c *Cluster) AwaitOK() {
 	}
 }
 
-// Addrs are the nodes' addresses.
+// Addrs are the addresses of the nodes that began as masters.
 func (c *Cluster) Addrs() []string {
 	var addrs []string
-	for _, n := range c.nodes {
+	for _, n := range c.Nodes() {
 		addrs = append(addrs, n.addr)
 	}
 	return addrs
 }
 
-// Nodes are the masters, in the order of their slots.
-func (c *Cluster) Nodes() []*RedisServer { return slices.Clone(c.nodes) }
+// Nodes are the nodes that began as masters, in the order of their slots.
+func (c *Cluster) Nodes() []*RedisServer { return slices.Clone(c.nodes[:clusterMasters]) }
 
 // Client returns a new client of the whole cluster. It closes with the test.
 func (c *Cluster) Client() *redis.ClusterClient {
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs()})
+	o := &redis.ClusterOptions{Addrs: c.Addrs(), Password: c.opts.Redis.Password}
+	client := redis.NewClusterClient(o)
 	c.t.Cleanup(func() { _ = client.Close() })
 	return client
 }

@@ -30,6 +30,7 @@ type Batch struct {
 	fate    Fate
 	raw     []byte // the replies one after the other
 	got     int    // how many
+	refused bool   // one of them is an error
 	err     error  // why there are fewer than N
 	trailer []byte // the reply to the Writer's trailer
 }

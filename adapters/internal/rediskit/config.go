@@ -25,15 +25,18 @@ const (
 
 // Config says how to reach a Redis server. Its texts and log values never show the password.
 type Config struct {
-	Addr        string        // host:port; required unless Sentinel is set
+	Addr        string        // host:port; required unless Sentinel or Cluster is set
 	Sentinel    Sentinel      // asked for the address where it is set
+	Cluster     Cluster       // instead of Addr and Sentinel, where it is set
 	Username    string        // ACL user; defaults to the server's default user
 	Password    string        // defaults to none
 	DB          int           // database number; defaults to 0
 	TLS         *tls.Config   // nil: no TLS
 	DialTimeout time.Duration // of one connection attempt; defaults to 5 s
 	Timeout     time.Duration // of one command, and of the ping at open; defaults to 5 s
-	PoolSize    int           // connections of each client; defaults to the client library's
+	PoolSize    int           // connections of each client, to each node; defaults to the client library's
+
+	shared *topology // see Ready
 }
 
 // Role is what a client is for. Every role has its own connections, so that none starves another.
@@ -51,12 +54,8 @@ const MaxBlock = time.Second
 
 // Validate returns an error that names the first setting that is not acceptable.
 func (c Config) Validate() error {
-	if c.Sentinel.used() {
-		if err := c.Sentinel.validate(); err != nil {
-			return err
-		}
-	} else if _, _, err := net.SplitHostPort(c.Addr); err != nil {
-		return fmt.Errorf("setting \"addr\": %q is not host:port", c.Addr)
+	if err := c.validateAddrs(); err != nil {
+		return err
 	}
 	if c.DB < 0 {
 		return fmt.Errorf("setting \"db\": %d is negative", c.DB)
@@ -70,6 +69,24 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// validateAddrs looks at where the server is said to be.
+func (c Config) validateAddrs() error {
+	switch {
+	case c.Clustered() && (c.Sentinel.used() || c.Addr != ""):
+		return errors.New("setting \"cluster.addrs\": set one of \"addr\", \"sentinel\" and \"cluster\"")
+	case c.Clustered() && c.DB > 0:
+		return errors.New("setting \"db\": a cluster has the database 0 alone")
+	case c.Clustered():
+		return c.Cluster.validate()
+	case c.Sentinel.used():
+		return c.Sentinel.validate()
+	}
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		return fmt.Errorf("setting \"addr\": %q is not host:port", c.Addr)
+	}
+	return nil
+}
+
 // String shows the settings with the password masked.
 func (c Config) String() string {
 	password := ""
@@ -79,10 +96,13 @@ func (c Config) String() string {
 	return fmt.Sprintf("{addr:%s username:%s password:%s db:%d tls:%t}", c.where(), c.Username, password, c.DB, c.TLS != nil)
 }
 
-// where is the address, or the master's name and its sentinels.
+// where is the address, the master's name and its sentinels, or nodes of the cluster.
 func (c Config) where() string {
 	if c.Sentinel.used() {
 		return c.Sentinel.Master + "@" + strings.Join(c.Sentinel.Addrs, ",")
+	}
+	if c.Clustered() {
+		return strings.Join(c.Cluster.Addrs, ",")
 	}
 	return c.Addr
 }
@@ -94,7 +114,12 @@ func (c Config) GoString() string { return c.String() }
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Client returns a new client for role; the caller closes it. It dials when it is first used.
-func (c Config) Client(role Role) *redis.Client { return redis.NewClient(c.options(role)) }
+func (c Config) Client(role Role) Client {
+	if c.Clustered() {
+		return c.clusterClient(role)
+	}
+	return redis.NewClient(c.options(role))
+}
 
 // CommandTimeout is Timeout or its default.
 func (c Config) CommandTimeout() time.Duration { return positive(c.Timeout, defaultTimeout) }
@@ -113,7 +138,7 @@ func (c Config) options(role Role) *redis.Options {
 	if c.Sentinel.used() {
 		o.Addr = c.Sentinel.Master // only a name: the dialer asks for the address
 	}
-	o.Dialer = c.dialer(o)
+	o.Dialer = quiet(c.dialer(o))
 	switch role {
 	case Appending:
 		o.MaxRetries = -1
@@ -127,16 +152,22 @@ func (c Config) options(role Role) *redis.Options {
 
 // Ping checks within Timeout that client reaches the server and is let in. adapter begins the error, which names
 // the setting to look at.
-func (c Config) Ping(ctx context.Context, adapter string, client *redis.Client) error {
+func (c Config) Ping(ctx context.Context, adapter string, client Client) error {
 	ctx, cancel := context.WithTimeout(ctx, positive(c.Timeout, defaultTimeout))
 	defer cancel()
-	err := client.Ping(ctx).Err()
+	err := EachMaster(ctx, client, func(ctx context.Context, node *redis.Client) error { return node.Ping(ctx).Err() })
 	if err == nil {
 		return nil
 	}
 	setting := suspect(err.Error())
-	if setting == "addr" && c.Sentinel.used() {
+	if c.Clustered() && strings.Contains(err.Error(), notClustered) {
+		err = errNotClustered
+	}
+	switch {
+	case setting == "addr" && c.Sentinel.used():
 		setting = "sentinel"
+	case setting == "addr" && c.Clustered():
+		setting = "cluster.addrs"
 	}
 	return &settings.Blamed{
 		Setting: setting,

@@ -23,27 +23,34 @@ type Conn struct {
 var errAgain = errors.New("the connection ended during the handshake")
 
 // Dial connects. It takes at most DialTimeout and Timeout.
-func (c Config) Dial(ctx context.Context) (*Conn, error) {
+func (c Config) Dial(ctx context.Context) (*Conn, error) { return c.dialTo(ctx, c.Addr) }
+
+// dialTo is Dial to addr, unless sentinels are asked for it.
+func (c Config) dialTo(ctx context.Context, addr string) (*Conn, error) {
 	o := c.options(Appending)
 	o.ReadBufferSize, o.WriteBufferSize = handshakeBuffer, handshakeBuffer
 	o.PoolSize = 2 // of which one is used: after as many failures as that the library tries on in the background
 	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout+o.ReadTimeout)
 	defer cancel()
-	made, err := o.Dialer(ctx, "tcp", o.Addr)
+	where := c.where()
+	if c.Clustered() {
+		where = addr
+	}
+	made, err := c.dialer(o)(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("connect to addr %q: %w", c.where(), err)
+		return nil, fmt.Errorf("connect to addr %q: %w", where, err)
 	}
 	var given atomic.Bool
-	o.Dialer = func(context.Context, string, string) (net.Conn, error) {
+	o.Dialer = quiet(func(context.Context, string, string) (net.Conn, error) {
 		if given.Swap(true) {
 			return nil, errAgain
 		}
 		return made, nil
-	}
+	})
 	client := redis.NewClient(o)
 	if err := client.Ping(ctx).Err(); err != nil {
 		_, _ = made.Close(), client.Close() // one of them may have closed it already
-		return nil, fmt.Errorf("connect to addr %q: %w", c.where(), err)
+		return nil, fmt.Errorf("connect to addr %q: %w", where, err)
 	}
 	return &Conn{Conn: made, client: client}, nil
 }

@@ -129,6 +129,7 @@ func (p *pipeline) read(in *bufio.Reader) (stale bool, err error) {
 				return stale, err
 			}
 			b.got++
+			b.refused = b.refused || b.raw[from] == '-'
 			stale = stale || bytes.HasPrefix(b.raw[from:], readOnly)
 		}
 	}

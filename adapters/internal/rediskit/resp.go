@@ -150,12 +150,17 @@ func (r *Reply) Int() int64 {
 	return n
 }
 
-// Err reads an error reply, which is returned, and leaves any other where it is.
+// Err reads an error reply, a ServerError, or what stands for a missing one, a *LostError, and leaves any other reply
+// where it is.
 func (r *Reply) Err() error {
-	if r.Kind() != '-' {
+	switch r.Kind() {
+	case '-':
+		return ServerError(r.line('-'))
+	case lost:
+		return newLostError(r.line(lost))
+	default:
 		return nil
 	}
-	return ServerError(r.line('-'))
 }
 
 // line reads a reply of one line.

@@ -14,10 +14,13 @@ const sessionBuffer = 64 << 10
 // Session is a connection for one command at a time, such as a read that blocks on the server. What fails otherwise
 // than by an error reply ends the connection, and so does the refusal of a server that became a replica; the next
 // command makes it again. One goroutine calls Do; any may close.
+//
+// In a cluster it is to the master of one slot, which it follows.
 type Session struct {
 	dial func(context.Context) (net.Conn, error)
 	in   *bufio.Reader // of conn; owned by Do
 	raw  []byte        // owned by Do
+	at   *address      // owned by Do; nil: not in a cluster
 
 	mu     sync.Mutex
 	conn   net.Conn // nil while there is none
@@ -32,24 +35,29 @@ func (c Config) NewSession() *Session {
 // Do sends one command and returns its reply, which is the caller's until the next call. An error reply is a
 // ServerError. After Close it is ErrStopped.
 func (s *Session) Do(ctx context.Context, wire []byte, timeout time.Duration) ([]byte, error) {
-	conn, err := s.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.exchange(conn, wire, timeout); err != nil {
-		if s.drop(conn) {
-			return nil, ErrStopped
+	for round := 1; ; round++ {
+		conn, err := s.connect(ctx)
+		if err != nil {
+			s.at.forget()
+			return nil, err
 		}
-		return nil, err
+		if err := s.exchange(conn, wire, timeout); err != nil {
+			s.at.forget()
+			if s.drop(conn) {
+				return nil, ErrStopped
+			}
+			return nil, err
+		}
+		elsewhere := s.at.follow(s.raw)
+		if elsewhere || bytes.HasPrefix(s.raw, readOnly) {
+			s.drop(conn)
+		}
+		if elsewhere && round < mostRounds && (round == 1 || pause(ctx, time.Duration(round)*lookApart)) {
+			continue
+		}
+		r := NewReply(s.raw)
+		return s.raw, r.Err()
 	}
-	if bytes.HasPrefix(s.raw, readOnly) {
-		s.drop(conn)
-	}
-	r := NewReply(s.raw)
-	if err := r.Err(); err != nil {
-		return nil, err
-	}
-	return s.raw, nil
 }
 
 // drop ends the connection and tells whether s was closed.
@@ -91,8 +99,16 @@ func (s *Session) exchange(conn net.Conn, wire []byte, timeout time.Duration) er
 	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
+	if s.at.asks() {
+		wire = append(bytes.Clone(asking), wire...)
+	}
 	if _, err := conn.Write(wire); err != nil {
 		return err
+	}
+	if s.at.asks() {
+		if _, err := ReadReply(s.in, nil); err != nil {
+			return err
+		}
 	}
 	if cap(s.raw) > 4*keptBuffer {
 		s.raw = nil

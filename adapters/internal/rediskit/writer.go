@@ -44,13 +44,17 @@ type Writer struct {
 	out     []byte     // guarded by writing
 }
 
-// NewWriter returns a Writer to the server of c; see [NewWriter]. Its timeout is that of the handshake too.
-func (c Config) NewWriter(timeout time.Duration, trailer []byte) *Writer {
+// NewWriter returns a Writer to the server of c, see [NewWriter], or to the masters of its cluster. Its timeout is that
+// of the handshake too.
+func (c Config) NewWriter(timeout time.Duration, trailer []byte) Sender {
+	c = c.Ready()
 	c.Timeout = timeout
-	return NewWriter(WriterOptions{
-		Dial:    func(ctx context.Context) (net.Conn, error) { return c.Dial(ctx) },
-		Timeout: timeout, Trailer: trailer,
-	})
+	o := WriterOptions{Timeout: timeout, Trailer: trailer}
+	if c.Clustered() {
+		return newFleet(c, o)
+	}
+	o.Dial = func(ctx context.Context) (net.Conn, error) { return c.Dial(ctx) }
+	return NewWriter(o)
 }
 
 // NewWriter returns a Writer that connects when it is first used. The caller closes it.
@@ -65,15 +69,29 @@ func NewWriter(o WriterOptions) *Writer {
 
 // Send sends b and waits for its replies or the end of ctx. The error says why b was not answered.
 func (w *Writer) Send(ctx context.Context, b *Batch) (Fate, error) {
-	if !w.direct(b) {
-		select {
-		case w.queue <- b:
-		case <-ctx.Done():
-			return NotSent, ctx.Err()
-		case <-w.stop:
-			return NotSent, ErrStopped
-		}
+	if err := w.post(ctx, b); err != nil {
+		return NotSent, err
 	}
+	return w.await(ctx, b)
+}
+
+// post writes or queues b; after an error it did neither.
+func (w *Writer) post(ctx context.Context, b *Batch) error {
+	if w.direct(b) {
+		return nil
+	}
+	select {
+	case w.queue <- b:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.stop:
+		return ErrStopped
+	}
+}
+
+// await waits for the replies of b, which was posted.
+func (w *Writer) await(ctx context.Context, b *Batch) (Fate, error) {
 	select {
 	case <-b.done:
 	case <-ctx.Done():

@@ -48,7 +48,7 @@ func TestManyCallersShareAConnection(t *testing.T) {
 
 func TestAnIdleConnectionThatEndedIsMadeAgain(t *testing.T) {
 	r := testenv.StartRedis(t, testenv.RedisOptions{Proxied: true})
-	w := Config{Addr: r.Addr()}.NewWriter(5*time.Second, nil)
+	w := Config{Addr: r.Addr()}.NewWriter(5*time.Second, nil).(*Writer)
 	defer w.Close()
 	for i := range 5 {
 		b := NewBatch(AppendCommand(nil, "ping"), 1)

@@ -1,0 +1,64 @@
+package redisstream
+
+import (
+	"slices"
+
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
+)
+
+// reader reads all partitions of a member, or one of them: in a cluster, a command reads from one slot.
+type reader struct {
+	*competitor
+	session *rediskit.Session
+	only    *share // nil: all
+	pace    pace
+	size    int           // bytes of a payload in the last batch, about; 0: nothing was read
+	kick    chan struct{} // capacity 1: something was acknowledged
+}
+
+// newReader returns a reader of s, or of everything where s is nil.
+func (m *competitor) newReader(s *share) *reader {
+	r := &reader{competitor: m, only: s, kick: make(chan struct{}, 1)}
+	if s == nil {
+		r.session = m.b.cfg.NewSession()
+	} else {
+		r.session = m.b.cfg.SessionAt(s.key)
+	}
+	return r
+}
+
+// startReaders has added read, unless the membership ends or a reader of everything runs. The caller holds mu.
+func (m *competitor) startReaders(added []*share) {
+	if m.ending {
+		return
+	}
+	if !m.b.cfg.Clustered() {
+		if len(m.readers) == 0 {
+			m.readers = []*reader{m.newReader(nil)}
+			m.work.Go(m.readers[0].read)
+		}
+		return
+	}
+	for _, s := range added {
+		r := m.newReader(s)
+		m.readers = append(m.readers, r)
+		m.work.Go(r.read)
+	}
+}
+
+// over tells whether there is nothing left to read, and forgets the reader then.
+func (m *reader) over() bool {
+	if m.ctx.Err() != nil {
+		return true
+	}
+	if m.only == nil {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if slices.Contains(m.shares, m.only) {
+		return false
+	}
+	m.readers = slices.DeleteFunc(m.readers, func(r *reader) bool { return r == m })
+	return true
+}
