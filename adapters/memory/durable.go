@@ -2,14 +2,13 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/durable/adapterkit"
 )
 
 // The defaults of Config.
@@ -51,15 +50,10 @@ type Config struct {
 type Backend struct {
 	cfg      Config
 	store    *Store
+	gate     *adapterkit.Gate // of consumers
 	log      *slog.Logger
 	lateAcks atomic.Int64
 	jumps    atomic.Int64
-
-	life      sync.RWMutex // held for reading by every call; taken before the locks of Store
-	closed    bool
-	done      chan struct{} // closed by Close
-	mu        sync.Mutex    // guards consumers; taken alone
-	consumers map[*consumer]struct{}
 }
 
 var (
@@ -76,11 +70,10 @@ func New(cfg Config) (*Backend, error) {
 	}
 	cfg = cfg.fill()
 	return &Backend{
-		cfg:       cfg,
-		store:     cfg.Store,
-		log:       cfg.Logger,
-		done:      make(chan struct{}),
-		consumers: map[*consumer]struct{}{},
+		cfg:   cfg,
+		store: cfg.Store,
+		gate:  adapterkit.NewGate(),
+		log:   cfg.Logger,
 	}, nil
 }
 
@@ -146,45 +139,17 @@ func (b *Backend) Jumps() int64 { return b.jumps.Load() }
 
 // Health implements durable.HealthChecker.
 func (b *Backend) Health(ctx context.Context) error {
-	leave, err := b.enter(ctx)
-	if err != nil {
+	if err := b.gate.Enter(ctx); err != nil {
 		return fmt.Errorf("memory: health: %w", err)
 	}
-	leave()
+	b.gate.Leave()
 	return nil
 }
 
 // Close ends the consumers that b opened and the replays that follow. The Store stays.
 func (b *Backend) Close(ctx context.Context) error {
-	b.life.Lock()
-	if !b.closed {
-		b.closed = true
-		close(b.done)
+	if err := b.gate.Close(ctx); err != nil {
+		return fmt.Errorf("memory: %w", err)
 	}
-	b.life.Unlock()
-	b.mu.Lock()
-	open := make([]*consumer, 0, len(b.consumers))
-	for c := range b.consumers {
-		open = append(open, c)
-	}
-	b.mu.Unlock()
-	var errs []error
-	for _, c := range open {
-		errs = append(errs, c.Close(ctx))
-	}
-	return errors.Join(errs...)
-}
-
-// enter begins a call: it fails when b is closed or ctx is done, and else keeps Close waiting until leave.
-func (b *Backend) enter(ctx context.Context) (leave func(), err error) {
-	b.life.RLock()
-	if b.closed {
-		b.life.RUnlock()
-		return nil, durable.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		b.life.RUnlock()
-		return nil, err
-	}
-	return b.life.RUnlock, nil
+	return nil
 }

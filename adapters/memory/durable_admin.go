@@ -9,11 +9,10 @@ import (
 
 // CreateTopic implements durable.Administrator. Retention and Replication are ignored.
 func (b *Backend) CreateTopic(ctx context.Context, spec durable.TopicSpec) error {
-	leave, err := b.enter(ctx)
-	if err != nil {
+	if err := b.gate.Enter(ctx); err != nil {
 		return fmt.Errorf("memory: create topic %q: %w", spec.Name, err)
 	}
-	defer leave()
+	defer b.gate.Leave()
 	if err := durable.CheckTopic(spec.Name); err != nil {
 		return fmt.Errorf("memory: create topic: %w", err)
 	}
@@ -44,11 +43,10 @@ func (b *Backend) CreateTopic(ctx context.Context, spec durable.TopicSpec) error
 
 // DeleteTopic implements durable.Administrator. The positions of groups in the topic are deleted too.
 func (b *Backend) DeleteTopic(ctx context.Context, name string) error {
-	leave, err := b.enter(ctx)
-	if err != nil {
+	if err := b.gate.Enter(ctx); err != nil {
 		return fmt.Errorf("memory: delete topic %q: %w", name, err)
 	}
-	defer leave()
+	defer b.gate.Leave()
 	s := b.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,11 +73,10 @@ func (b *Backend) find(name string) (*topic, error) {
 
 // DescribeTopic implements durable.Administrator.
 func (b *Backend) DescribeTopic(ctx context.Context, name string) (durable.TopicInfo, error) {
-	leave, err := b.enter(ctx)
-	if err != nil {
+	if err := b.gate.Enter(ctx); err != nil {
 		return durable.TopicInfo{}, fmt.Errorf("memory: describe topic %q: %w", name, err)
 	}
-	defer leave()
+	defer b.gate.Leave()
 	t, err := b.find(name)
 	if err != nil {
 		return durable.TopicInfo{}, fmt.Errorf("memory: describe topic %q: %w", name, err)
@@ -98,11 +95,10 @@ func (b *Backend) DescribeTopic(ctx context.Context, name string) (durable.Topic
 
 // Trim removes the oldest records of every partition of topic until at most keep are left in each.
 func (b *Backend) Trim(ctx context.Context, name string, keep int64) error {
-	leave, err := b.enter(ctx)
-	if err != nil {
+	if err := b.gate.Enter(ctx); err != nil {
 		return fmt.Errorf("memory: trim %q: %w", name, err)
 	}
-	defer leave()
+	defer b.gate.Leave()
 	if keep < 0 {
 		return fmt.Errorf("memory: trim %q: %w", name, durable.Invalid("keep", fmt.Sprint(keep), "use 0 or more"))
 	}
@@ -121,11 +117,10 @@ func (b *Backend) Trim(ctx context.Context, name string, keep int64) error {
 // Lag implements durable.LagReporter: Lag counts what is stored and not acknowledged, Pending what is handed out.
 // Lag is -1 where the group has no position.
 func (b *Backend) Lag(ctx context.Context, name, topicName string) ([]durable.PartitionLag, error) {
-	leave, err := b.enter(ctx)
-	if err != nil {
+	if err := b.gate.Enter(ctx); err != nil {
 		return nil, fmt.Errorf("memory: lag of %q in %q: %w", name, topicName, err)
 	}
-	defer leave()
+	defer b.gate.Leave()
 	t, err := b.find(topicName)
 	if err != nil {
 		return nil, fmt.Errorf("memory: lag of %q in %q: %w", name, topicName, err)
@@ -146,7 +141,9 @@ func (b *Backend) Lag(ctx context.Context, name, topicName string) ([]durable.Pa
 		for i, pl := range gt.places {
 			oldest, end := pl.log().bounds()
 			out[i].Lag = end - max(pl.committed, oldest)
-			out[i].Pending = int64(len(pl.handed))
+			if pl.seat != nil {
+				out[i].Pending = int64(len(pl.seat.Handed()))
+			}
 		}
 	}
 	return out, nil

@@ -21,11 +21,10 @@ type batch struct {
 
 // Append implements durable.Backend. Messages without a key are spread over the partitions in turn.
 func (b *Backend) Append(ctx context.Context, name string, msgs ...*message.Message) ([]durable.Position, error) {
-	leave, err := b.enter(ctx)
-	if err != nil {
+	if err := b.gate.Enter(ctx); err != nil {
 		return make([]durable.Position, len(msgs)), notSent(name, len(msgs), err)
 	}
-	defer leave()
+	defer b.gate.Leave()
 	if len(msgs) == 0 {
 		return nil, nil
 	}

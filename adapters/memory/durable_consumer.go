@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/durable/adapterkit"
 )
 
 // consumer is a member of a group. Fields below done are guarded by group.mu.
@@ -25,8 +26,7 @@ type consumer struct {
 
 	closed bool
 	topics map[string]bool
-	places []*place // owned
-	turn   int      // where the next Fetch begins
+	seats  adapterkit.Seats[*place]
 	found  []fetched
 	recs   []record
 }
@@ -38,11 +38,10 @@ var (
 
 // Consume implements durable.Backend. The group exists until the Store does.
 func (b *Backend) Consume(ctx context.Context, g durable.Group) (durable.Consumer, error) {
-	leave, err := b.enter(ctx)
-	if err != nil {
+	if err := b.gate.Enter(ctx); err != nil {
 		return nil, fmt.Errorf("memory: consume as %q: %w", g.Name, err)
 	}
-	defer leave()
+	defer b.gate.Leave()
 	if err := durable.CheckGroup(g); err != nil {
 		return nil, fmt.Errorf("memory: consume: %w", err)
 	}
@@ -60,9 +59,7 @@ func (b *Backend) Consume(ctx context.Context, g durable.Group) (durable.Consume
 		c.end(nil)
 		return nil, fmt.Errorf("memory: consume as %q: %w", g.Name, err)
 	}
-	b.mu.Lock()
-	b.consumers[c] = struct{}{}
-	b.mu.Unlock()
+	b.gate.Keep(c)
 	return c, nil
 }
 
@@ -111,27 +108,27 @@ func (c *consumer) subscribe(topics []*topic, ts []durable.TopicStart) error {
 
 // offsets resolves s in every partition of t.
 func (c *consumer) offsets(t *topic, s durable.Start) ([]int64, error) {
-	if err := t.checkCursor(s.Cursor()); err != nil {
+	if err := adapterkit.CheckStart(s, len(t.partitions)); err != nil {
 		return nil, err
 	}
 	out := make([]int64, len(t.partitions))
 	for p := range out {
-		off, err := t.resolve(s, p)
-		if err != nil && (!isExpired(err) || c.expired == durable.ExpiredFail) {
+		off, err := adapterkit.Resolve(s, p, &place{topic: t, partition: p})
+		if err := c.settle(t.name, p, err); err != nil {
 			return nil, err
-		}
-		if err != nil {
-			c.jumped(t.name, p)
 		}
 		out[p] = off
 	}
 	return out, nil
 }
 
-func (c *consumer) jumped(topic string, partition int) {
-	c.backend.jumps.Add(1)
-	c.backend.log.Warn("memory: group position is no longer stored, going on at the oldest record",
-		slog.String("group", c.name), slog.String("topic", topic), slog.Int("partition", partition))
+// settle applies the group's policy to a position that is not stored.
+func (c *consumer) settle(topic string, partition int, err error) error {
+	return adapterkit.OnExpired(c.expired, err, func(err error) {
+		c.backend.jumps.Add(1)
+		c.backend.log.Warn("memory: group position is no longer stored, going on at the oldest record",
+			slog.String("group", c.name), slog.String("topic", topic), slog.Int("partition", partition), slog.Any("error", err))
+	})
 }
 
 func (c *consumer) wants(topic string) bool { return c.topics[topic] }
@@ -144,16 +141,11 @@ func (c *consumer) Ack(ctx context.Context, ds ...durable.Delivery) error {
 	g := c.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i := range ds {
-		pl := c.owned(ds[i].Claim)
-		_, off, _, ok := parsePosition(ds[i].Position)
-		if pl == nil || !ok {
-			c.backend.lateAcks.Add(1)
-			continue
-		}
-		pl.ackThrough(off)
-		c.settle(pl)
-	}
+	late := c.seats.Ack(ds, offsetOf, func(s *seat, finished []int64) {
+		s.Of.finish(finished)
+		c.handOver(s.Of)
+	})
+	c.backend.lateAcks.Add(late)
 	return nil
 }
 
@@ -162,17 +154,10 @@ func (c *consumer) Release(ds ...durable.Delivery) {
 	g := c.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	back := map[*place][]int64{}
-	for i := range ds {
-		pl := c.owned(ds[i].Claim)
-		if _, off, _, ok := parsePosition(ds[i].Position); ok && pl != nil {
-			back[pl] = append(back[pl], off)
-		}
-	}
-	for pl, offsets := range back {
-		pl.release(offsets)
-		c.settle(pl)
-	}
+	c.seats.Release(ds, offsetOf, func(s *seat) {
+		s.Of.commit()
+		c.handOver(s.Of)
+	})
 	signal(c.wake)
 }
 
@@ -186,41 +171,31 @@ func (c *consumer) Resume(claim *durable.Claim) { c.setPaused(claim, false) }
 func (c *consumer) Claims() int {
 	c.group.mu.Lock()
 	defer c.group.mu.Unlock()
-	return len(c.places)
+	return c.seats.Len()
 }
 
 func (c *consumer) setPaused(claim *durable.Claim, paused bool) {
 	c.group.mu.Lock()
 	defer c.group.mu.Unlock()
-	if pl := c.owned(claim); pl != nil {
-		pl.paused = paused
+	if s := c.seats.Find(claim); s != nil {
+		s.Paused = paused
 		signal(c.wake)
 	}
 }
 
-// settle completes a hand-over for which nothing is handed out any more.
-func (c *consumer) settle(pl *place) {
-	if len(pl.handed) == 0 && pl.timer != nil {
+// handOver completes a hand-over for which nothing is handed out any more.
+func (c *consumer) handOver(pl *place) {
+	if pl.timer != nil && len(pl.seat.Handed()) == 0 {
 		c.group.surrender(pl, nil)
 	}
 }
 
-// owned is the place held under claim, nil where the claim was lost.
-func (c *consumer) owned(claim *durable.Claim) *place {
-	i := slices.IndexFunc(c.places, func(pl *place) bool { return pl.claim == claim })
-	if i < 0 {
-		return nil
-	}
-	return c.places[i]
-}
-
 // SetTopics implements durable.Consumer.
 func (c *consumer) SetTopics(ctx context.Context, ts ...durable.TopicStart) error {
-	leave, err := c.backend.enter(ctx)
-	if err != nil {
+	if err := c.backend.gate.Enter(ctx); err != nil {
 		return fmt.Errorf("memory: set topics: %w", err)
 	}
-	defer leave()
+	defer c.backend.gate.Leave()
 	if err := durable.CheckGroup(durable.Group{Name: c.name, Topics: ts}); err != nil {
 		return fmt.Errorf("memory: set topics: %w", err)
 	}
@@ -246,9 +221,7 @@ func (c *consumer) SetTopics(ctx context.Context, ts ...durable.TopicStart) erro
 // Close implements durable.Consumer. It never waits.
 func (c *consumer) Close(context.Context) error {
 	c.leave()
-	c.backend.mu.Lock()
-	defer c.backend.mu.Unlock()
-	delete(c.backend.consumers, c)
+	c.backend.gate.Forget(c)
 	return nil
 }
 
@@ -264,8 +237,8 @@ func (c *consumer) leave() {
 	close(c.done)
 	g.members = slices.DeleteFunc(g.members, func(x *consumer) bool { return x == c })
 	spread(g.sorted(), g.members)
-	for _, pl := range slices.Clone(c.places) {
-		g.surrender(pl, durable.ErrClosed)
+	for _, s := range c.seats.All() {
+		g.surrender(s.Of, durable.ErrClosed)
 	}
 	g.rebalance()
 	c.end(durable.ErrClosed)

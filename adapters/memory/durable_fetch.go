@@ -2,85 +2,59 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/durable/adapterkit"
 )
-
-func isExpired(err error) bool { return errors.Is(err, durable.ErrPositionExpired) }
 
 // Fetch implements durable.Consumer: it takes from all owned partitions in turn.
 func (c *consumer) Fetch(ctx context.Context, most int) ([]durable.Delivery, error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("memory: fetch: %w", err)
-		}
-		n, err := c.take(max(most, 1))
-		if err != nil {
-			return nil, fmt.Errorf("memory: fetch: %w", err)
-		}
-		if n > 0 {
-			return c.deliveries(), nil
-		}
-		select {
-		case <-c.wake:
-		case <-c.done:
-		case <-ctx.Done():
-		}
+	err := adapterkit.Until(ctx, c.done, c.wake, func() (bool, error) { return c.take(max(most, 1)) })
+	if err != nil {
+		return nil, fmt.Errorf("memory: fetch: %w", err)
 	}
+	return c.deliveries(), nil
 }
 
 // take fills found with at most n records, shared fairly between the owned partitions.
-func (c *consumer) take(n int) (int, error) {
+func (c *consumer) take(n int) (some bool, err error) {
 	g := c.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if c.closed {
-		return 0, durable.ErrClosed
+		return false, durable.ErrClosed
 	}
 	if err := c.checkExpired(); err != nil {
-		return 0, err
+		return false, err
 	}
 	c.found = c.found[:0]
-	owned := len(c.places)
-	for pass := range 2 {
-		for i := range owned {
-			left := n - len(c.found)
-			if left <= 0 {
-				break
-			}
-			share := left
-			if pass == 0 {
-				share = (left + owned - i - 1) / (owned - i)
-			}
-			pl := c.places[(c.turn+i)%owned]
-			if pl.timer == nil && !pl.paused {
-				c.found = pl.fetch(c.found, share, &c.recs)
-			}
+	err = c.seats.Share(n, func(s *seat, most int) (int, error) {
+		before := len(c.found)
+		if s.Of.timer == nil {
+			c.found = s.Of.fetch(c.found, most, &c.recs)
 		}
-	}
-	if owned > 0 {
-		c.turn = (c.turn + 1) % owned
-	}
-	return len(c.found), nil
+		return len(c.found) - before, nil
+	})
+	return len(c.found) > 0, err
 }
 
 // checkExpired applies the policy to owned partitions whose next record was trimmed.
 func (c *consumer) checkExpired() error {
-	for _, pl := range c.places {
+	for _, s := range c.seats.All() {
+		pl := s.Of
 		if pl.timer != nil || !pl.expired() {
 			continue
 		}
-		if c.expired == durable.ExpiredFail {
-			return fmt.Errorf("group %q in partition %d of topic %q: %w",
-				c.name, pl.partition, pl.topic.name, durable.ErrPositionExpired)
+		err := fmt.Errorf("group %q in partition %d of topic %q: %w",
+			c.name, pl.partition, pl.topic.name, durable.ErrPositionExpired)
+		if err := c.settle(pl.topic.name, pl.partition, err); err != nil {
+			return err
 		}
 		pl.jump()
-		c.jumped(pl.topic.name, pl.partition)
 	}
 	return nil
 }
@@ -98,12 +72,12 @@ func (c *consumer) deliveries() []durable.Delivery {
 	ends := make([]int, len(c.found))
 	for i := range c.found {
 		f := &c.found[i]
-		text = f.topic.appendPosition(text, f.claim.Partition(), f.offset)
+		text = f.seat.Of.topic.appendPosition(text, f.seat.Of.partition, f.offset)
 		ends[i] = len(text)
 		out[i] = durable.Delivery{
 			Message:  f.rec.message(&data),
-			Topic:    f.topic.name,
-			Claim:    f.claim,
+			Topic:    f.seat.Of.topic.name,
+			Claim:    f.seat.Claim,
 			Key:      f.rec.key,
 			Attempt:  f.attempt,
 			StoredAt: time.Unix(0, f.rec.at),

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/durable/adapterkit"
 )
 
 // group is the state of a consumer group: positions, members and who owns what.
@@ -27,19 +28,17 @@ type place struct {
 	partition int
 
 	committed int64         // everything before it is acknowledged
-	next      int64         // offset to fetch next under the present claim
-	handed    []int64       // handed out and not finished, in fetch order
-	unsorted  bool          // handed does not rise, because something was released and fetched again
-	released  []int64       // given back under the present claim, rising
 	attempts  map[int64]int // deliveries of earlier claims that were not finished
 
 	owner  *consumer // nil: nobody
 	target *consumer // who shall own it
-	claim  *durable.Claim
+	seat   *seat     // of the owner, with the present claim
 	epoch  int64
-	timer  *time.Timer // ends the draining of claim
-	paused bool        // nothing is fetched under claim
+	timer  *time.Timer // ends the draining of the claim
 }
+
+// seat is the present claim of a place, and what of it is handed out.
+type seat = adapterkit.Seat[*place]
 
 func (pl *place) log() *partition { return pl.topic.partitions[pl.partition] }
 
@@ -47,7 +46,7 @@ func (pl *place) log() *partition { return pl.topic.partitions[pl.partition] }
 func (g *group) enter(t *topic, offsets []int64) {
 	gt := &groupTopic{topic: t, places: make([]*place, len(t.partitions))}
 	for i := range gt.places {
-		gt.places[i] = &place{topic: t, partition: i, committed: offsets[i], next: offsets[i]}
+		gt.places[i] = &place{topic: t, partition: i, committed: offsets[i]}
 	}
 	g.topics[t.name] = gt
 }
@@ -154,9 +153,9 @@ func (g *group) grant(pl *place) {
 	}
 	pl.epoch++
 	pl.owner = pl.target
-	pl.claim = durable.NewClaim(pl.owner.life, pl.topic.name, pl.partition, pl.epoch)
-	pl.next, pl.paused = pl.committed, false
-	pl.owner.places = append(pl.owner.places, pl)
+	pl.seat = &seat{Claim: durable.NewClaim(pl.owner.life, pl.topic.name, pl.partition, pl.epoch), Of: pl}
+	pl.seat.Reset(pl.committed)
+	pl.owner.seats.Add(pl.seat)
 	pl.log().watch(pl.owner.wake)
 	signal(pl.owner.wake)
 }
@@ -164,19 +163,19 @@ func (g *group) grant(pl *place) {
 // drain asks the owner to give pl up, and takes it when nothing is handed out or the time is over. The caller
 // holds mu.
 func (g *group) drain(pl *place) {
-	pl.claim.Drain()
-	if len(pl.handed) == 0 {
+	pl.seat.Claim.Drain()
+	if len(pl.seat.Handed()) == 0 {
 		g.surrender(pl, nil)
 		return
 	}
 	if pl.timer != nil {
 		return
 	}
-	claim := pl.claim
+	draining := pl.seat
 	pl.timer = time.AfterFunc(pl.owner.drainTimeout, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if pl.claim == claim {
+		if pl.seat == draining {
 			g.surrender(pl, nil)
 		}
 	})
@@ -192,16 +191,15 @@ func (g *group) surrender(pl *place, cause error) {
 		pl.timer.Stop()
 		pl.timer = nil
 	}
-	for _, off := range pl.handed {
+	for _, off := range pl.seat.Handed() {
 		if pl.attempts == nil {
 			pl.attempts = map[int64]int{}
 		}
 		pl.attempts[off]++
 	}
-	pl.claim.Lose(cause)
+	pl.seat.Claim.Lose(cause)
 	pl.log().unwatch(pl.owner.wake)
-	pl.owner.places = slices.DeleteFunc(pl.owner.places, func(x *place) bool { return x == pl })
-	pl.owner, pl.claim = nil, nil
-	pl.handed, pl.released, pl.unsorted = nil, nil, false
+	pl.owner.seats.Remove(pl.seat)
+	pl.owner, pl.seat = nil, nil
 	g.grant(pl)
 }

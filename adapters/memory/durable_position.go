@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/durable/adapterkit"
 )
 
 // appendPosition appends "partition:offset@incarnation" to text.
@@ -44,40 +46,22 @@ func (t *topic) offset(partition int, pos durable.Position) (int64, error) {
 	return off, nil
 }
 
-// resolve is the offset at which s begins in partition. An expired start is ErrPositionExpired together with the
-// oldest offset.
-func (t *topic) resolve(s durable.Start, partition int) (int64, error) {
-	p := t.partitions[partition]
-	oldest, end := p.bounds()
-	switch s.Kind() {
-	case durable.StartNewest:
-		return end, nil
-	case durable.StartAt:
-		return p.since(s.Time()), nil
-	case durable.StartAfter:
-		pos, named := s.Cursor()[partition]
-		if !named {
-			return oldest, nil
-		}
-		off, err := t.offset(partition, pos)
-		if err != nil {
-			return oldest, err
-		}
-		if off+1 < oldest || off >= end {
-			return oldest, fmt.Errorf("position %q of topic %q: %w", pos, t.name, durable.ErrPositionExpired)
-		}
-		return off + 1, nil
-	default:
-		return oldest, nil
-	}
+// offsetOf is the offset that p names; ok is false where it is not a position of this adapter.
+func offsetOf(p durable.Position) (offset int64, ok bool) {
+	_, offset, _, ok = parsePosition(p)
+	return offset, ok
 }
 
-// checkCursor refuses a cursor that names a partition which t does not have.
-func (t *topic) checkCursor(c durable.Cursor) error {
-	for p := range c {
-		if p < 0 || p >= len(t.partitions) {
-			return durable.Invalid("partition", strconv.Itoa(p), fmt.Sprintf("topic %q has %d", t.name, len(t.partitions)))
-		}
-	}
-	return nil
+var _ adapterkit.Log = (*place)(nil)
+
+// Bounds implements adapterkit.Log.
+func (pl *place) Bounds() (oldest, end int64) { return pl.log().bounds() }
+
+// Since implements adapterkit.Log.
+func (pl *place) Since(t time.Time) (int64, error) { return pl.log().since(t), nil }
+
+// Behind implements adapterkit.Log.
+func (pl *place) Behind(p durable.Position) (int64, error) {
+	off, err := pl.topic.offset(pl.partition, p)
+	return off + 1, err
 }

@@ -6,10 +6,10 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/durable/adapterkit"
 )
 
 const replayChunk = 256
@@ -40,31 +40,20 @@ type stretch struct {
 
 // prepare resolves r at the time of the call.
 func (b *Backend) prepare(ctx context.Context, name string, r durable.Range) ([]stretch, error) {
-	leave, err := b.enter(ctx)
-	if err != nil {
+	if err := b.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer leave()
+	defer b.gate.Leave()
 	if err := durable.CheckTopic(name); err != nil {
 		return nil, err
 	}
 	t := b.topic(name)
-	for _, c := range []durable.Cursor{r.From.Cursor(), r.To} {
-		if err := t.checkCursor(c); err != nil {
-			return nil, err
-		}
-	}
-	wanted := r.Partitions
-	if wanted == nil {
-		for p := range t.partitions {
-			wanted = append(wanted, p)
-		}
+	wanted, err := adapterkit.CheckRange(r, len(t.partitions))
+	if err != nil {
+		return nil, err
 	}
 	out := make([]stretch, 0, len(wanted))
 	for _, p := range wanted {
-		if p < 0 || p >= len(t.partitions) {
-			return nil, durable.Invalid("partition", strconv.Itoa(p), fmt.Sprintf("topic %q has %d", name, len(t.partitions)))
-		}
 		s, err := t.stretch(p, r)
 		if err != nil {
 			return nil, err
@@ -84,7 +73,7 @@ func (t *topic) stretch(p int, r durable.Range) (stretch, error) {
 		s.untilNanos = r.ToTime.UnixNano()
 	}
 	var err error
-	if s.next, err = t.resolve(r.From, p); err != nil {
+	if s.next, err = adapterkit.Resolve(r.From, p, &place{topic: t, partition: p}); err != nil {
 		return s, err
 	}
 	pos, named := r.To[p]
@@ -130,7 +119,7 @@ func (r *replay) run(ctx context.Context) error {
 		}
 		select {
 		case <-r.wake:
-		case <-r.backend.done:
+		case <-r.backend.gate.Done():
 			return durable.ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()
@@ -167,7 +156,7 @@ func (r *replay) pass(ctx context.Context) (n int, stop bool, err error) {
 
 func (r *replay) interrupted(ctx context.Context) error {
 	select {
-	case <-r.backend.done:
+	case <-r.backend.gate.Done():
 		return durable.ErrClosed
 	default:
 		return ctx.Err()

@@ -11,7 +11,7 @@ import (
 
 // Store holds topics and groups. Several backends may share one, as several processes share a broker.
 type Store struct {
-	// Lock order: Backend.life, Store.mu, group.mu, partition.mu.
+	// Lock order: Store.mu, group.mu, partition.mu.
 	mu      sync.RWMutex
 	topics  map[string]*topic
 	groups  map[string]*group
