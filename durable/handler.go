@@ -44,6 +44,13 @@ func DeliveryOf(ctx context.Context) (Delivery, bool) {
 	return c.run.delivery(c), true
 }
 
+// Scheduled tells whether Process sees the error that a handler returns for the message of ctx, and schedules by it. It
+// does not for a message of a Subscriber, whose receiver can only acknowledge it or not, nor outside of Process.
+func Scheduled(ctx context.Context) bool {
+	scheduled, _ := ctx.Value(scheduledKey{}).(bool)
+	return scheduled
+}
+
 // PanicError is a panic of a handler, made an error.
 type PanicError struct {
 	Value any    // what was given to panic
@@ -59,7 +66,10 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-type deliveryKey struct{}
+type (
+	deliveryKey  struct{}
+	scheduledKey struct{}
+)
 
 // deliveryContext is the context of one attempt: it ends as the claim's does, and has the values of the context
 // that Process was given. It is part of a task, so that the first attempt allocates nothing.
@@ -72,8 +82,11 @@ type deliveryContext struct {
 
 // Value implements context.Context.
 func (c *deliveryContext) Value(key any) any {
-	if _, ok := key.(deliveryKey); ok {
+	switch key.(type) {
+	case deliveryKey:
 		return c
+	case scheduledKey:
+		return true
 	}
 	if v := c.Context.Value(key); v != nil {
 		return v

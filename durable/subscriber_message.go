@@ -77,6 +77,9 @@ func (c *givenContext) Err() error { return c.ending().Err() }
 
 // Value implements context.Context. It gives what Done belongs to as the parent of contexts that end with c.
 func (c *givenContext) Value(key any) any {
+	if _, ok := key.(scheduledKey); ok {
+		return false
+	}
 	c.mu.Lock()
 	ctx := c.asked
 	if ctx == nil {

@@ -109,7 +109,7 @@ func (b *Breaker) Middleware(h message.HandlerFunc) message.HandlerFunc {
 				return out, err
 			}
 			err = fmt.Errorf("%w: %w", ErrOpen, err)
-			if _, under := durable.DeliveryOf(ctx); under {
+			if durable.Scheduled(ctx) {
 				return nil, Busy(err, b.pause())
 			}
 			if cause := wait(ctx, b.pause()); cause != nil {

@@ -52,7 +52,7 @@ const (
 // use. A Dedupe must not be copied after its first use.
 type Dedupe struct {
 	// Group whose events these are. Defaults to the group under durable.Process, to the handler's name under a
-	// Watermill router. A handler that runs under neither needs it. Handlers that hand an event on to each other with its
+	// Watermill router, to the group of a durable.Subscriber elsewhere. A handler that runs under none needs it. Handlers that hand an event on to each other with its
 	// id need groups of their own: within one group it is the same event, which was handled.
 	Group string
 	// Store remembers. Defaults to a MemoryDedupe of its own, which knows this process alone.
@@ -139,7 +139,7 @@ func (d *Dedupe) open() (*dedupe, error) {
 
 // groupOf is the group that msg is handled in; under tells that durable.Process does. The error is an *InvalidError.
 func (s *dedupe) groupOf(ctx context.Context) (group string, under bool, err error) {
-	d, under := durable.DeliveryOf(ctx)
+	d, under := deliveryOf(ctx)
 	switch {
 	case s.group != "":
 		return s.group, under, nil
@@ -149,5 +149,8 @@ func (s *dedupe) groupOf(ctx context.Context) (group string, under bool, err err
 	if name := message.HandlerNameFromCtx(ctx); name != "" {
 		return name, false, nil
 	}
-	return "", false, durable.Invalid("Dedupe.Group", "", "name the group: the handler runs neither under durable.Process nor under a router")
+	if d.Group != "" {
+		return d.Group, false, nil
+	}
+	return "", false, durable.Invalid("Dedupe.Group", "", "name the group: the handler runs neither under durable.Process, nor on a durable.Subscriber, nor under a router")
 }

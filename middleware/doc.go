@@ -29,7 +29,7 @@
 //
 // # Waiting
 //
-// Under durable.Process a retry is an error that the engine schedules: it holds no worker. Elsewhere the policy waits
-// in place, and returns at once, with an error, when the context of the message ends. Neither case is a failure of
+// Under durable.Process a retry is an error that the engine schedules: it holds no worker. Elsewhere, also in a router on
+// a durable.Subscriber, which knows no errors but Nack alone (see durable.Scheduled), the policy waits in place, and returns at once, with an error, when the context of the message ends. Neither case is a failure of
 // the event: it stays unacknowledged and is never poisoned.
 package middleware

@@ -95,6 +95,13 @@ func inTier(msg *message.Message, topic string) bool {
 // that produces what it was given. Without the one or the other nobody knows.
 func meant(noted, topic string) bool { return noted == "" || topic == "" || noted == topic }
 
+// deliveryOf is what is known about the message of ctx, and whether durable.Process sees the error of its handler and
+// schedules by it.
+func deliveryOf(ctx context.Context) (d durable.Delivery, under bool) {
+	d, _ = durable.DeliveryOf(ctx)
+	return d, durable.Scheduled(ctx)
+}
+
 // topicOf is the topic that an event comes from, "" where nothing tells.
 func topicOf(ctx context.Context, d durable.Delivery) string {
 	if d.Topic != "" {

@@ -54,8 +54,8 @@ const (
 type Poison struct {
 	// Backend holds the poison topics; required.
 	Backend durable.Backend
-	// Group in which events fail. Defaults to the group under durable.Process, to the handler's name under a
-	// Watermill router.
+	// Group in which events fail. Defaults to the group under durable.Process and on a durable.Subscriber, to the
+	// handler's name under a Watermill router on any other.
 	Group string
 	// TopicOf names the poison topic of a topic; "" is an event of which nothing tells the topic. Defaults to the
 	// topic and ".poison", or "poison".
@@ -165,7 +165,7 @@ func poisonTopic(origin string) string {
 // handle is the middleware around one message.
 func (s *poison) handle(msg *message.Message, h message.HandlerFunc) ([]*message.Message, error) {
 	ctx := msg.Context()
-	d, under := durable.DeliveryOf(ctx)
+	d, under := deliveryOf(ctx)
 	if forOthers(msg, s.groupOf(ctx, d), topicOf(ctx, d)) {
 		return nil, nil
 	}
@@ -177,7 +177,7 @@ func (s *poison) handle(msg *message.Message, h message.HandlerFunc) ([]*message
 	if err := s.gate.enter(ctx, under); err != nil {
 		return nil, err
 	}
-	if under && d.DecodeErr != nil {
+	if d.DecodeErr != nil {
 		return nil, s.failed(ctx, msg, d, under, firstFailure(d, d.DecodeErr, ReasonUndecodable))
 	}
 	out, err := h(msg)

@@ -9,7 +9,8 @@ import (
 // Redriven acknowledges events that were redriven for another group, which this one has handled before. Poison does
 // it too; a group without a Poison needs it where other groups of its topics redrive.
 type Redriven struct {
-	// Group that handles. Defaults to the group under durable.Process, to the handler's name under a Watermill router.
+	// Group that handles. Defaults to the group under durable.Process and on a durable.Subscriber, to the handler's name
+	// under a Watermill router on any other.
 	Group string
 }
 

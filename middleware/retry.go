@@ -116,14 +116,14 @@ func (r Retry) Middleware(h message.HandlerFunc) message.HandlerFunc {
 		out, err := h(msg)
 		if err == nil {
 			if !notes.empty() {
-				if d, ok := durable.DeliveryOf(ctx); ok {
+				if d, under := deliveryOf(ctx); under {
 					notes.drop(placeOf(d))
 				}
 			}
 			return out, nil
 		}
 		msg.SetContext(ctx)
-		if d, ok := durable.DeliveryOf(ctx); ok {
+		if d, under := deliveryOf(ctx); under {
 			return nil, r.schedule(ctx, d, notes, err)
 		}
 		return r.inPlace(ctx, msg, h, err)

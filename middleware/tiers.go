@@ -33,8 +33,8 @@ import (
 type Tiers struct {
 	// Backend holds the tiers; required.
 	Backend durable.Backend
-	// Group in which events fail. Defaults to the group under durable.Process, to the handler's name under a
-	// Watermill router.
+	// Group in which events fail. Defaults to the group under durable.Process and on a durable.Subscriber, to the
+	// handler's name under a Watermill router on any other.
 	Group string
 	// Delays are the tiers, growing. Default to 5 s, 1 min and 10 min.
 	Delays []time.Duration
@@ -140,7 +140,7 @@ func (t *Tiers) Middleware(h message.HandlerFunc) message.HandlerFunc {
 	}
 	return func(msg *message.Message) ([]*message.Message, error) {
 		ctx := msg.Context()
-		d, under := durable.DeliveryOf(ctx)
+		d, under := deliveryOf(ctx)
 		if inTier(msg, topicOf(ctx, d)) {
 			if group, wanted := groupOf(ctx, t.Group, d), msg.Metadata[MetaTierGroup]; wanted != "" && group != "" && wanted != group {
 				return nil, nil

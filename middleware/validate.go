@@ -39,7 +39,7 @@ const refusePause = time.Second
 func refuse(err error) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
 		ctx := msg.Context()
-		if _, ok := durable.DeliveryOf(ctx); !ok {
+		if !durable.Scheduled(ctx) {
 			if cause := wait(ctx, refusePause); cause != nil {
 				return nil, cause
 			}
