@@ -11,6 +11,8 @@ import (
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/adapters/redispubsub"
 	"github.com/dualstream/dualstream/adapters/redisstream"
+	"github.com/dualstream/dualstream/adapters/watermillkafka"
+	"github.com/dualstream/dualstream/adapters/watermillredisstream"
 	"github.com/dualstream/dualstream/dual"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/realtime"
@@ -23,10 +25,16 @@ func All() dual.Openers {
 			"memory":      dual.DurableOf(memory.Defaults(), openMemory),
 			"redisstream": dual.DurableOf(redisstream.Defaults(), openRedisStream),
 			"kafka":       dual.DurableOf(kafka.Defaults(), openKafka),
+
+			"watermill-kafka":       dual.DurableOf(watermillkafka.Defaults(), openWatermillKafka),
+			"watermill-redisstream": dual.DurableOf(watermillredisstream.Defaults(), openWatermillRedis),
 		},
 		Realtime: map[string]dual.RealtimeOpener{
 			"memory":      dual.RealtimeOf(memory.RealtimeDefaults(), openMemoryRealtime),
 			"redispubsub": dual.RealtimeOf(redispubsub.Defaults(), openRedisPubSub),
+
+			"watermill-kafka":       dual.RealtimeOf(watermillkafka.RealtimeDefaults(), openWatermillKafkaRealtime),
+			"watermill-redisstream": dual.RealtimeOf(watermillredisstream.RealtimeDefaults(), openWatermillRedisRealtime),
 		},
 		Middleware: policies(),
 	}

@@ -30,7 +30,7 @@ type lending struct {
 func newLending(t testing.TB) *lending {
 	t.Helper()
 	l := &lending{GoChannel: gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})}
-	t.Cleanup(func() { _ = l.GoChannel.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	return l
 }
 

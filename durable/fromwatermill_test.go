@@ -191,7 +191,7 @@ func TestAnAppendEndsWithItsContextAndSendsNothingMore(t *testing.T) {
 
 type panicking struct{ failing }
 
-func (panicking) Publish(string, ...*message.Message) error { panic("oops") }
+func (*panicking) Publish(string, ...*message.Message) error { panic("oops") }
 
 func TestAPanicOfThePublisherIsAnError(t *testing.T) {
 	b := fromWatermill(t, durable.Watermill{Publisher: &panicking{}})

@@ -16,10 +16,12 @@ import (
 )
 
 func TestWatermillsSuiteOnMemory(t *testing.T) {
+	t.Parallel()
 	suite(t, onMemory(t), nil)
 }
 
 func TestWatermillsSuiteOnRedis(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartRedis(t, testenv.RedisOptions{AppendFsync: "always"})
 	suite(t, onRedis(t, server.Addr()), restarter(t, func() {
 		server.Kill()
@@ -28,6 +30,7 @@ func TestWatermillsSuiteOnRedis(t *testing.T) {
 }
 
 func TestWatermillsSuiteOnKafka(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartKafka(t, testenv.KafkaOptions{})
 	suite(t, onKafka(t, server.Brokers()), restarter(t, func() {
 		server.Node(1).Stop()

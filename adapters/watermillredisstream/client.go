@@ -1,0 +1,62 @@
+package watermillredisstream
+
+import (
+	"context"
+	"net"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// client is one of a publisher's or subscriber's own: Watermill's close the client that they were given, a subscriber
+// even while its reader waits for entries, which that takes for an error. Close waits for what runs.
+type client struct {
+	redis.UniversalClient
+	running *sync.RWMutex // held for reading by every command
+}
+
+// newClient dials nothing yet. It does not retry, because an XADD that timed out may have been done.
+func newClient(c Config) client {
+	out := client{
+		UniversalClient: redis.NewUniversalClient(&redis.UniversalOptions{
+			Addrs: c.Addrs, MasterName: c.Master, Username: c.Username, Password: c.Password, DB: c.DB, TLSConfig: c.TLS,
+			MaxRetries: -1, ContextTimeoutEnabled: true,
+		}),
+		running: &sync.RWMutex{},
+	}
+	out.AddHook(waiting{out.running})
+	return out
+}
+
+// Close implements redis.UniversalClient.
+func (c client) Close() error {
+	c.running.Lock()
+	defer c.running.Unlock()
+	return c.UniversalClient.Close()
+}
+
+// waiting is the hook by which Close knows what runs.
+type waiting struct{ running *sync.RWMutex }
+
+// DialHook implements redis.Hook.
+func (waiting) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+// ProcessHook implements redis.Hook.
+func (w waiting) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		w.running.RLock()
+		defer w.running.RUnlock()
+		return next(ctx, cmd)
+	}
+}
+
+// ProcessPipelineHook implements redis.Hook.
+func (w waiting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		w.running.RLock()
+		defer w.running.RUnlock()
+		return next(ctx, cmds)
+	}
+}
