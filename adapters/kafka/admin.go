@@ -133,7 +133,7 @@ func (b *Backend) DescribeTopic(ctx context.Context, topic string) (durable.Topi
 
 func (b *Backend) partitions(topic string) ([]int32, error) {
 	if err := b.client.RefreshMetadata(topic); err != nil {
-		return nil, err
+		return nil, unnamed(err)
 	}
 	return b.client.Partitions(topic)
 }

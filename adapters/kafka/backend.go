@@ -84,14 +84,14 @@ func openError(cfg Config, err error) error {
 	brokers := strings.Join(cfg.Brokers, ",")
 	switch {
 	case errors.Is(err, sarama.ErrSASLAuthenticationFailed):
-		return fmt.Errorf("kafka: open: the brokers %s refuse user %q, check the setting \"sasl\": %w", brokers, cfg.SASL.User, err)
+		return fmt.Errorf("kafka: open: the brokers %s refuse user %q, check the setting \"sasl\": %w", brokers, cfg.SASL.User, oneLine{err})
 	case errors.Is(err, sarama.ErrUnsupportedSASLMechanism):
-		return fmt.Errorf("kafka: open: the brokers %s do not offer %s, check the setting \"sasl.mechanism\": %w", brokers, cfg.SASL.Mechanism, err)
+		return fmt.Errorf("kafka: open: the brokers %s do not offer %s, check the setting \"sasl.mechanism\": %w", brokers, cfg.SASL.Mechanism, oneLine{err})
 	case isTLS(err):
-		return fmt.Errorf("kafka: open: no TLS with the brokers %s, check the setting \"tls\": %w", brokers, err)
+		return fmt.Errorf("kafka: open: no TLS with the brokers %s, check the setting \"tls\": %w", brokers, oneLine{err})
 	}
-	return fmt.Errorf("kafka: open: none of the brokers %s answers, check the setting \"brokers\" (and TLS and SASL): %w",
-		brokers, errors.Join(durable.ErrUnavailable, err))
+	return fmt.Errorf("kafka: open: none of the brokers %s answers, check the setting \"brokers\" (and TLS and SASL): %w: %w",
+		brokers, durable.ErrUnavailable, oneLine{err})
 }
 
 // diagnose adds to err why connections fail, which sarama's clients do not always tell.

@@ -10,6 +10,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 
+	"github.com/dualstream/dualstream/adapters/internal/settings"
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -70,7 +71,8 @@ type Config struct {
 
 	Logger *slog.Logger // defaults to slog.Default()
 
-	dialer *dialer // of a backend; its clients share it
+	dialer *dialer         // of a backend; its clients share it
+	files  *settings.Files // instead of TLS; nil: there are none
 }
 
 func (c Config) filled() Config {

@@ -35,12 +35,12 @@ func isTooLarge(err error) bool {
 func translate(err error) error {
 	var code sarama.KError
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || errors.Is(err, durable.ErrTopicNotFound):
+		return err
 	case isTooLarge(err):
 		return fmt.Errorf("%w: %w", durable.ErrTooLarge, err)
 	case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
-		return fmt.Errorf("%w: %w", durable.ErrTopicNotFound, err)
+		return &missingTopic{err}
 	case errors.Is(err, sarama.ErrClosedClient):
 		return fmt.Errorf("%w: %w", durable.ErrClosed, err)
 	case errors.Is(err, sarama.ErrOffsetOutOfRange):
@@ -50,5 +50,30 @@ func translate(err error) error {
 	case errors.As(err, &code) && strings.Contains(code.Error(), "uthoriz"):
 		return err
 	}
-	return fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", durable.ErrUnavailable, oneLine{err})
 }
+
+// missingTopic is an ErrTopicNotFound that says what to do, in the words of err but for those of the broker.
+type missingTopic struct{ err error }
+
+func (e *missingTopic) Error() string {
+	return strings.ReplaceAll(e.err.Error(), sarama.ErrUnknownTopicOrPartition.Error(),
+		durable.ErrTopicNotFound.Error()+": create it, or name it under \"topics\" in the configuration")
+}
+
+func (e *missingTopic) Unwrap() []error { return []error{durable.ErrTopicNotFound, e.err} }
+
+// unnamed is err without the name of the topic that sarama puts before it, which our errors have already.
+func unnamed(err error) error {
+	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+		return sarama.ErrUnknownTopicOrPartition
+	}
+	return err
+}
+
+// oneLine is an error whose text has no line breaks; sarama joins what went wrong with several brokers by them.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return strings.ReplaceAll(e.error.Error(), "\n", "; ") }
+
+func (e oneLine) Unwrap() error { return e.error }

@@ -80,3 +80,14 @@ func (d *countingDialer) Dial(network, addr string) (net.Conn, error) {
 }
 
 func (d *countingDialer) use(c *sarama.Config) { c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, d }
+
+func TestAnErrorOfOpenIsOneLineThatNamesEachBroker(t *testing.T) {
+	_, err := kafka.Open(t.Context(), kafka.Config{Brokers: []string{"127.0.0.1:1", "127.0.0.1:2"}, OpenTimeout: 2 * time.Second})
+	if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "127.0.0.1:2: connect") || !errors.Is(err, durable.ErrUnavailable) {
+		t.Errorf("got %q, want one line", err)
+	}
+	login := kafka.Config{Brokers: testenv.Kafka(t), OpenTimeout: 2 * time.Second, SASL: kafka.SASL{User: "u", Password: "p"}}
+	if _, err := kafka.Open(t.Context(), login); err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %q, want one line", err)
+	}
+}

@@ -119,7 +119,7 @@ func (s *replay) work(ctx context.Context, r durable.Range) (err error) {
 // plan resolves where each partition begins and ends.
 func (s *replay) plan(r durable.Range) error {
 	if err := s.client.RefreshMetadata(s.topic); err != nil {
-		return err
+		return unnamed(err)
 	}
 	all, err := s.client.Partitions(s.topic)
 	if err != nil {

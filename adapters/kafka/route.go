@@ -44,12 +44,13 @@ func (w *writer) route(t *topic) bool {
 	}
 	var err error
 	if stale {
-		err = w.client.RefreshMetadata(t.name)
+		err = unnamed(w.client.RefreshMetadata(t.name))
 	}
 	n, of := 0, ""
 	if err == nil {
 		var ids []int32
 		ids, err = w.client.Partitions(t.name)
+		err = unnamed(err)
 		n = len(ids)
 	}
 	if err == nil && stale {

@@ -72,6 +72,9 @@ func (c Config) hook(s *sarama.Config) {
 	if c.Sarama != nil {
 		c.Sarama(s)
 	}
+	if c.files != nil && s.Net.TLS.Enable {
+		c.secure(s)
+	}
 	if c.dialer != nil {
 		c.dialer.use(s)
 	}

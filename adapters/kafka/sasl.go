@@ -2,10 +2,12 @@ package kafka
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/IBM/sarama"
 	"github.com/xdg-go/scram"
 
+	"github.com/dualstream/dualstream/adapters/internal/settings"
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -24,6 +26,17 @@ type SASL struct {
 	User      string
 	Password  string
 }
+
+// String shows the settings with the password masked.
+func (s SASL) String() string {
+	return fmt.Sprintf("{mechanism:%s user:%s password:%s}", s.Mechanism, s.User, settings.Mask(s.Password))
+}
+
+// GoString is String, so that %#v shows no password either.
+func (s SASL) GoString() string { return s.String() }
+
+// LogValue implements slog.LogValuer.
+func (s SASL) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 func (s SASL) validate() []error {
 	var errs []error

@@ -3,6 +3,8 @@ package kafka
 import (
 	"bytes"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +16,12 @@ import (
 
 func TestBrokersThatDemandALogin(t *testing.T) {
 	k := testenv.StartSecureKafka(t)
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte(testenv.KafkaPassword+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	login := func(mechanism string) SASLSettings {
-		return SASLSettings{Mechanism: mechanism, User: testenv.KafkaUser, Password: testenv.KafkaPassword}
+		return SASLSettings{Mechanism: mechanism, User: testenv.KafkaUser, PasswordFile: password}
 	}
 	wrong := func(mechanism string) SASLSettings {
 		return SASLSettings{Mechanism: mechanism, User: testenv.KafkaUser, Password: "wrong"}
@@ -31,19 +37,20 @@ func TestBrokersThatDemandALogin(t *testing.T) {
 		tls   settings.TLS
 		blame string // "": it works
 	}{
-		"by default PLAIN":           {k.SASL, login(""), settings.TLS{}, ""},
-		"SCRAM-SHA-256":              {k.SASL, login(SASLScramSHA256), settings.TLS{}, ""},
-		"PLAIN over TLS":             {k.SASLTLS, login(SASLPlain), verified, ""},
-		"SCRAM-SHA-512 over TLS":     {k.SASLTLS, login(SASLScramSHA512), verified, ""},
-		"certificate of the client":  {k.TLS, SASLSettings{}, mutual, ""},
-		"wrong password":             {k.SASL, wrong(SASLPlain), settings.TLS{}, "sasl.password"},
-		"wrong password, SCRAM":      {k.SASLTLS, wrong(SASLScramSHA512), verified, "sasl.password"},
-		"mechanism not offered":      {k.SASL, login(SASLScramSHA512), settings.TLS{}, "sasl.mechanism"},
-		"no login":                   {k.SASL, SASLSettings{}, settings.TLS{}, "brokers"},
-		"unknown authority":          {k.SASLTLS, login(SASLPlain), settings.TLS{Enabled: true}, "tls"},
-		"another server's name":      {k.SASLTLS, login(SASLPlain), misnamed, "tls"},
-		"no certificate of a client": {k.TLS, SASLSettings{}, verified, "tls"},
-		"no TLS":                     {k.SASLTLS, login(SASLPlain), settings.TLS{}, "brokers"},
+		"by default PLAIN":             {k.SASL, login(""), settings.TLS{}, ""},
+		"SCRAM-SHA-256":                {k.SASL, login(SASLScramSHA256), settings.TLS{}, ""},
+		"PLAIN over TLS":               {k.SASLTLS, login(SASLPlain), verified, ""},
+		"SCRAM-SHA-512 over TLS":       {k.SASLTLS, login(SASLScramSHA512), verified, ""},
+		"certificate of the client":    {k.TLS, SASLSettings{}, mutual, ""},
+		"wrong password":               {k.SASL, wrong(SASLPlain), settings.TLS{}, "sasl.password"},
+		"wrong password, SCRAM":        {k.SASLTLS, wrong(SASLScramSHA512), verified, "sasl.password"},
+		"mechanism not offered":        {k.SASL, login(SASLScramSHA512), settings.TLS{}, "sasl.mechanism"},
+		"no login":                     {k.SASL, SASLSettings{}, settings.TLS{}, "brokers"},
+		"unknown authority":            {k.SASLTLS, login(SASLPlain), settings.TLS{Enabled: true}, "tls.ca_file"},
+		"another server's name":        {k.SASLTLS, login(SASLPlain), misnamed, "tls.server_name"},
+		"no certificate of a client":   {k.TLS, SASLSettings{}, verified, "tls.cert_file"},
+		"no TLS where it is asked for": {k.SASL, login(SASLPlain), verified, "tls.enabled"},
+		"no TLS":                       {k.SASLTLS, login(SASLPlain), settings.TLS{}, "brokers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := Settings{Brokers: []string{c.addr}, SASL: c.sasl, TLS: c.tls, OpenTimeout: soon}

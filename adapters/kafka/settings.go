@@ -1,11 +1,8 @@
 package kafka
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -45,9 +42,10 @@ func Defaults() Settings {
 
 // SASLSettings are the keys of the section sasl.
 type SASLSettings struct {
-	Mechanism string `yaml:"mechanism" oneof:"PLAIN,SCRAM-SHA-256,SCRAM-SHA-512" zero:"PLAIN where user is set" doc:"how the password is shown to the brokers" example:"SCRAM-SHA-512"`
-	User      string `yaml:"user" zero:"no login" doc:"who logs in" example:"orders"`
-	Password  string `yaml:"password" zero:"no login" doc:"of user; a secret" example:"${KAFKA_PASSWORD}"`
+	Mechanism    string          `yaml:"mechanism" oneof:"PLAIN,SCRAM-SHA-256,SCRAM-SHA-512" zero:"PLAIN where user is set" doc:"how the password is shown to the brokers" example:"SCRAM-SHA-512"`
+	User         string          `yaml:"user" zero:"no login" doc:"who logs in" example:"orders"`
+	Password     settings.Secret `yaml:"password" zero:"no login" doc:"of user; a secret" example:"${KAFKA_PASSWORD}"`
+	PasswordFile string          `yaml:"password_file" doc:"file that holds the password, instead of password" example:"/run/secrets/kafka"`
 }
 
 // Check returns an error in which errors.As finds a *durable.InvalidError that names a key.
@@ -57,25 +55,34 @@ func (s Settings) Check() error {
 			return err
 		}
 	}
-	if err := s.TLS.Check(); err != nil {
+	err := settings.First(s.TLS.Check(), settings.OneSecret("sasl.password", s.SASL.User != "", s.SASL.Password, s.SASL.PasswordFile))
+	if err != nil {
 		return err
 	}
-	return s.config().Validate()
+	c := s.config()
+	if s.SASL.PasswordFile != "" {
+		c.SASL.Password = s.SASL.PasswordFile // only that there is one counts
+	}
+	return c.Validate()
 }
 
-// Config is what Open takes. It reads the files that TLS names.
+// Config is what Open takes. It reads the files of secrets and of TLS, the latter again when they change.
 func (s Settings) Config(logger *slog.Logger) (Config, error) {
 	c := s.config()
 	c.Logger = logger
 	var err error
-	c.TLS, err = s.TLS.Config()
+	if c.files, err = s.TLS.Files(); err != nil {
+		return c, err
+	}
+	c.TLS = c.files.Config()
+	c.SASL.Password, err = settings.SecretOf(s.SASL.Password, "sasl.password_file", s.SASL.PasswordFile)
 	return c, err
 }
 
 func (s Settings) config() Config {
 	return Config{
 		Brokers: s.Brokers, ClientID: s.ClientID,
-		SASL:          SASL{Mechanism: s.SASL.Mechanism, User: s.SASL.User, Password: s.SASL.Password},
+		SASL:          SASL{Mechanism: s.SASL.Mechanism, User: s.SASL.User, Password: s.SASL.Password.Reveal()},
 		AppendTimeout: s.AppendTimeout, DialTimeout: s.DialTimeout, OpenTimeout: s.OpenTimeout,
 		SessionTimeout: s.SessionTimeout, RebalanceTimeout: s.RebalanceTimeout, CommitInterval: s.CommitInterval,
 		PartitionCheck: s.PartitionCheck, StaticMembers: s.StaticMembers,
@@ -86,6 +93,7 @@ func (s Settings) config() Config {
 // Blame names the setting that an error of Open points at, "" where it points at none.
 func (s Settings) Blame(err error) string {
 	var invalid *durable.InvalidError
+	handshake, _ := settings.Handshake(err)
 	switch {
 	case errors.As(err, &invalid):
 		return invalid.Field
@@ -93,8 +101,8 @@ func (s Settings) Blame(err error) string {
 		return "sasl.password"
 	case errors.Is(err, sarama.ErrUnsupportedSASLMechanism):
 		return "sasl.mechanism"
-	case isTLS(err):
-		return "tls"
+	case handshake != "":
+		return handshake
 	case errors.Is(err, durable.ErrUnavailable):
 		return "brokers"
 	default:
@@ -104,11 +112,6 @@ func (s Settings) Blame(err error) string {
 
 // isTLS tells whether err is the failure of a handshake.
 func isTLS(err error) bool {
-	var header tls.RecordHeaderError
-	var remote *net.OpError
-	var authority x509.UnknownAuthorityError
-	var certificate *tls.CertificateVerificationError
-	var hostname x509.HostnameError
-	return errors.As(err, &header) || errors.As(err, &remote) && remote.Op == "remote error" || errors.As(err, &authority) ||
-		errors.As(err, &certificate) || errors.As(err, &hostname)
+	setting, _ := settings.Handshake(err)
+	return setting != ""
 }

@@ -92,7 +92,7 @@ func (s *starter) missing(topics []durable.TopicStart) (offsets, error) {
 	out := offsets{}
 	for _, t := range topics {
 		if err := s.client.RefreshMetadata(t.Topic); err != nil {
-			return nil, fmt.Errorf("topic %q: %w", t.Topic, err)
+			return nil, fmt.Errorf("topic %q: %w", t.Topic, unnamed(err))
 		}
 		partitions, err := s.client.Partitions(t.Topic)
 		if err != nil {

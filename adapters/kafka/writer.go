@@ -94,7 +94,7 @@ func (w *writer) pause(d time.Duration) bool {
 func (w *writer) find(name string) error {
 	ids, err := w.client.Partitions(name)
 	if err != nil {
-		return err
+		return unnamed(err)
 	}
 	of, _ := w.client.Incarnation(name) // positions are of use without it
 	for !w.learn(name, len(ids), of) {
