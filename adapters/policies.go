@@ -3,6 +3,7 @@ package adapters
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -175,7 +176,7 @@ type TiersSettings struct {
 // Check returns a *durable.InvalidError that names a key.
 func (s TiersSettings) Check() error {
 	if (&middleware.Tiers{Delays: s.Delays, KeepOrder: true}).Validate() != nil {
-		return durable.Invalid("delays", "", "write positive delays that grow, such as [5s, 1m, 10m]")
+		return durable.Invalid("delays", fmt.Sprint(s.Delays), "write positive delays that grow, such as [5s, 1m, 10m]")
 	}
 	return nil
 }

@@ -171,7 +171,7 @@ func TestBadSectionsOfPoliciesAreRefusedWithLinePathAndRemedy(t *testing.T) {
 		{"rety: {}", `f.yaml:2: rety: unknown key; did you mean "retry"?`},
 		{"poison: { after: never }", `f.yaml:2: poison.after: bad value "never"; write continue, park_key or stop`},
 		{"poison: { topic: a/b }", `f.yaml:2: poison.topic: bad value "a/b"; write the name of a topic, or remove the key for {topic}.poison`},
-		{"tiers: { delays: [1m, 1s] }", `f.yaml:2: tiers.delays: bad value ""; write positive delays that grow, such as [5s, 1m, 10m]`},
+		{"tiers: { delays: [1m, 1s] }", `f.yaml:2: tiers.delays: bad value "[1m0s 1s]"; write positive delays that grow, such as [5s, 1m, 10m]`},
 		{"dedupe: { store: disk }", `f.yaml:2: dedupe.store: bad value "disk"; write memory or redis`},
 		{"dedupe: { store: redis }", `f.yaml:2: dedupe.redis.addr: missing; write host:port`},
 		{"dedupe: { lease: 1us }", `f.yaml:2: dedupe.lease: bad value "1µs"; write at least 1ms`},

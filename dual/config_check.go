@@ -42,6 +42,8 @@ func invalid(n *node, err error) *ConfigError {
 		out.Problem = "missing"
 	case hidden(n.path):
 		out.Problem = "bad value"
+	case n.filled:
+		out.Problem = "bad value " + n.quoted()
 	}
 	return out
 }
@@ -91,6 +93,10 @@ func (d *decoder) merge(section *node, connections map[string]*node) {
 	if !ok {
 		d.fail(ref.fail(fmt.Sprintf("there is no connection %q", ref.text), suggest(ref.text, slices.Collect(maps.Keys(connections)))))
 		section.kind = nodeBad // what the connection would have held is not missing twice
+		return
+	}
+	if shared.kind == nodeBad {
+		section.kind = nodeBad
 		return
 	}
 	for _, e := range shared.entries {

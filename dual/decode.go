@@ -18,7 +18,7 @@ type decoder struct{ bad problems }
 func (d *decoder) fail(e *ConfigError) { d.bad = append(d.bad, e) }
 
 func (d *decoder) wrongType(n *node, want string) {
-	d.fail(n.fail(n.kind.String()+" where "+want+" is expected", "write "+want))
+	d.fail(n.fail(n.is()+" where "+want+" is expected", "write "+want))
 }
 
 // decode stores n in v.
@@ -116,10 +116,17 @@ func (d *decoder) list(n *node, v reflect.Value) {
 	out := reflect.MakeSlice(v.Type(), len(items), len(items))
 	for i, item := range items {
 		if item.kind == nodeText && item.text == "" {
-			d.fail(item.fail("an empty element", "remove it"))
+			d.fail(n.fail(emptyElement(n), "remove it"))
 			continue
 		}
 		d.decode(item, out.Index(i))
 	}
 	v.Set(out)
+}
+
+func emptyElement(n *node) string {
+	if n.kind == nodeText {
+		return n.quoted() + " has an empty element"
+	}
+	return "an empty element"
 }

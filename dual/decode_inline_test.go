@@ -66,7 +66,7 @@ func TestKeysOfInlinedStructsStandBesideTheOthers(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"pool_siez: 7", `f.yaml:5: durable.kafka.pool_siez: unknown key; did you mean "pool_size"?`},
 		{"adr: b:2", `f.yaml:5: durable.kafka.adr: unknown key; did you mean "addr"?`},
-		{"pool_size: x", `f.yaml:5: durable.kafka.pool_size: "x" is a text where a whole number is expected; write a whole number without quotes and unit`},
+		{"pool_size: x", `f.yaml:5: durable.kafka.pool_size: a text ("x") where a whole number is expected; write a whole number without quotes and unit`},
 		{"tls: { ca_fiel: x }", `f.yaml:5: durable.kafka.tls.ca_fiel: unknown key; did you mean "ca_file"?`},
 		{"shared: {}", `f.yaml:5: durable.kafka.shared: unknown key`},
 	} {

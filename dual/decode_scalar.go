@@ -1,7 +1,6 @@
 package dual
 
 import (
-	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -19,7 +18,7 @@ func (d *decoder) text(n *node, v reflect.Value) {
 	case nodeText:
 		v.SetString(n.text)
 	case nodeNumber, nodeBool:
-		d.fail(n.fail(n.kind.String()+" where a text is expected", "quote it: "+strconv.Quote(shown(n))))
+		d.fail(n.fail(n.is()+" where a text is expected", "quote it: "+n.quoted()))
 	default:
 		d.wrongType(n, "a text")
 	}
@@ -34,7 +33,7 @@ func (d *decoder) bool(n *node, v reflect.Value) {
 	case n.text == "false":
 		v.SetBool(false)
 	default:
-		d.fail(n.fail(fmt.Sprintf("%q is not true or false", shown(n)), "write true or false"))
+		d.fail(n.fail(n.quoted()+" is not true or false", "write true or false"))
 	}
 }
 
@@ -45,24 +44,23 @@ func (d *decoder) int(n *node, v reflect.Value) {
 	}
 	digits := strings.TrimLeft(n.text, "+-")
 	if len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
-		d.fail(n.fail(fmt.Sprintf("%q begins with 0, which some readers take for octal", shown(n)), "write it without, such as 16"))
+		d.fail(n.fail(n.quoted()+" begins with 0, which some readers take for octal", "write it without, such as 16"))
 		return
 	}
 	i, err := strconv.ParseInt(strings.ReplaceAll(n.text, "_", ""), 0, v.Type().Bits())
 	if err != nil {
-		d.fail(n.fail(fmt.Sprintf("%q is not a whole number in range", shown(n)), "write one such as 16"))
+		d.fail(n.fail(n.quoted()+" is not a whole number in range", "write one such as 16"))
 		return
 	}
 	v.SetInt(i)
 }
 
-// notNumber shows a text such as 64MB, so that it is seen that the unit is the problem.
 func (d *decoder) notNumber(n *node, want string) {
-	if n.kind != nodeText {
-		d.wrongType(n, want)
-		return
+	remedy := "write " + want
+	if n.kind == nodeText {
+		remedy += " without quotes and unit"
 	}
-	d.fail(n.fail(fmt.Sprintf("%q is a text where %s is expected", shown(n), want), "write "+want+" without quotes and unit"))
+	d.fail(n.fail(n.is()+" where "+want+" is expected", remedy))
 }
 
 func (d *decoder) float(n *node, v reflect.Value) {
@@ -72,7 +70,7 @@ func (d *decoder) float(n *node, v reflect.Value) {
 	}
 	f, err := strconv.ParseFloat(n.text, 64)
 	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
-		d.fail(n.fail(fmt.Sprintf("%q is not a finite number", shown(n)), "write one such as 0.5"))
+		d.fail(n.fail(n.quoted()+" is not a finite number", "write one such as 0.5"))
 		return
 	}
 	v.SetFloat(f)
@@ -81,16 +79,16 @@ func (d *decoder) float(n *node, v reflect.Value) {
 func (d *decoder) duration(n *node, v reflect.Value) {
 	const remedy = "write a number with a unit, such as 500ms, 5s or 2m"
 	if n.kind != nodeText && n.kind != nodeNumber {
-		d.fail(n.fail(n.kind.String()+" where a duration is expected", remedy))
+		d.fail(n.fail(n.is()+" where a duration is expected", remedy))
 		return
 	}
 	period, err := time.ParseDuration(n.text)
 	if err != nil {
-		d.fail(n.fail(fmt.Sprintf("%q is not a duration", shown(n)), remedy))
+		d.fail(n.fail(n.quoted()+" is not a duration", remedy))
 		return
 	}
 	if period < 0 {
-		d.fail(n.fail(fmt.Sprintf("%q is negative", shown(n)), remedy))
+		d.fail(n.fail(n.quoted()+" is negative", remedy))
 		return
 	}
 	v.SetInt(int64(period))

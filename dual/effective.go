@@ -63,7 +63,7 @@ func (w *yamlWriter) settings(path string, v, def reflect.Value, level int) {
 			w.settings(path, at, d, level+1)
 		case at.IsZero() && at.Kind() != reflect.Bool:
 			w.line(level, "# "+head+" "+f.zero())
-		case hidden(path):
+		case hidden(path) || isSecret(f.typ):
 			w.line(level, head+" "+scalarYAML(secretMask))
 		case at.Kind() == reflect.Slice:
 			w.line(level, head)
@@ -110,4 +110,9 @@ func durationText(d time.Duration) string {
 		text = strings.TrimSuffix(text, "0m")
 	}
 	return text
+}
+
+// isSecret tells by the type of a setting whether its value is a secret.
+func isSecret(t reflect.Type) bool {
+	return t.Implements(reflect.TypeFor[interface{ Reveal() string }]())
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 // builder turns the syntax tree into nodes, and collects what is wrong in it.
@@ -30,6 +31,10 @@ func (b *builder) build(n ast.Node, path string, depth int) *node {
 	case nil, *ast.NullNode:
 		out.kind = nodeNull
 	case *ast.StringNode:
+		if n.Token.Type == token.StringType && plainNumber(n.Value) && !strings.ContainsAny(n.Value, "xXiInN") {
+			out.kind, out.text = nodeNumber, n.Value // one that is too large for the parser, or has an exponent
+			return out
+		}
 		return b.text(out, n.Value)
 	case *ast.LiteralNode:
 		return b.text(out, n.Value.Value)
@@ -40,7 +45,12 @@ func (b *builder) build(n ast.Node, path string, depth int) *node {
 	case *ast.SequenceNode:
 		out.kind = nodeList
 		for i, v := range n.Values {
-			out.items = append(out.items, b.build(v, fmt.Sprintf("%s[%d]", path, i), depth+1))
+			at := fmt.Sprintf("%s[%d]", path, i)
+			if text, ok := hostPort(v); ok {
+				out.items = append(out.items, b.text(&node{file: b.file, line: lineOf(v), path: at}, text))
+				continue
+			}
+			out.items = append(out.items, b.build(v, at, depth+1))
 		}
 	case *ast.MappingNode:
 		b.mapping(out, n.Values, depth)
@@ -50,6 +60,28 @@ func (b *builder) build(n ast.Node, path string, depth int) *node {
 		return b.refuse(out, "anchors, aliases, merges and tags are not read", "write the value out")
 	}
 	return out
+}
+
+// hostPort is the text of an element such as kafka:9092, which the parser takes for a mapping where its list stands in
+// braces. YAML wants a space behind the colon of one.
+func hostPort(n ast.Node) (string, bool) {
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) == 1 && m.Start.Type != token.MappingStartType {
+		n = m.Values[0]
+	}
+	m, ok := n.(*ast.MappingValueNode)
+	if !ok {
+		return "", false
+	}
+	key, plain := m.Key.(*ast.StringNode)
+	value, scalar := m.Value.(ast.ScalarNode)
+	if !plain || !scalar || key.Token.Type != token.StringType {
+		return "", false
+	}
+	colon, at := m.Start.Position, value.GetToken().Position
+	if colon.Line != at.Line || colon.Column+1 != at.Column {
+		return "", false
+	}
+	return key.Value + ":" + value.GetToken().Value, true
 }
 
 func (b *builder) mapping(out *node, values []*ast.MappingValueNode, depth int) {
@@ -97,10 +129,13 @@ func (b *builder) text(out *node, s string) *node {
 		return out
 	}
 	text, problem, remedy := expand(s, b.lookup)
+	if hidden(out.path) && strings.HasPrefix(remedy, "set it") {
+		remedy = "set it" // a secret has no default
+	}
 	if problem != "" {
 		return b.refuse(out, problem, remedy)
 	}
-	out.text, out.filled = text, true
+	out.text, out.source, out.filled = text, s, true
 	return out
 }
 

@@ -54,7 +54,7 @@ func parseNodes(file string, data []byte, lookup func(string) (string, bool)) (*
 		return nil, b.bad
 	}
 	if root.kind != nodeMap && root.kind != nodeNull {
-		return nil, append(b.bad, root.fail(root.kind.String()+" where a mapping is expected", "start with durable:"))
+		return nil, append(b.bad, root.fail(root.is()+" where a mapping is expected", "start with durable:"))
 	}
 	return root, b.bad
 }
@@ -117,7 +117,7 @@ func syntax(file string, err error) *ConfigError {
 	}
 	out.Problem, out.Remedy = "not YAML: "+message, "write key: value, and put what belongs below a key two spaces to the right of it"
 	switch {
-	case strings.Contains(message, `'\t'`) || strings.Contains(message, "a tab character"):
+	case strings.Contains(message, "'\t'") || strings.Contains(message, "a tab character"):
 		out.Problem, out.Remedy = "a tab in the indentation", "indent with spaces"
 	case strings.Contains(message, "reserved character"), strings.Contains(message, "directive"):
 		out.Remedy = "quote the value"

@@ -132,6 +132,10 @@ func (d *decoder) policies(cfg *Config, openers Openers) []policy {
 	for _, e := range cfg.policies {
 		opener, ok := openers.Middleware[e.key]
 		if !ok {
+			if e.key == "policies" || e.key == "middleware" {
+				d.unknown(cfg.root, e, "write a section for each policy, such as retry: the order is fixed")
+				continue
+			}
 			known := slices.Collect(maps.Keys(openers.Middleware))
 			d.unknown(cfg.root, e, suggest(e.key, append(known, keysOf(reflect.TypeFor[document]())...)))
 			continue
