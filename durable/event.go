@@ -103,9 +103,15 @@ func (e Event) Message(key string) (*message.Message, error) {
 	return msg, nil
 }
 
-// EventOf reads an event back from msg, in the binary encoding. A message without the CloudEvents attributes is
-// an *InvalidError. Data is shared with the message.
+// EventOf reads an event back from msg, in the binary or the structured encoding. A message without the CloudEvents
+// attributes is an *InvalidError. Data is shared with the message in the binary encoding.
 func EventOf(msg *message.Message) (Event, error) {
+	if isStructured(msg.Metadata) {
+		var err error
+		if msg, err = binary(msg); err != nil {
+			return Event{}, err
+		}
+	}
 	m := msg.Metadata
 	e := Event{
 		ID:          m[MetaID],
