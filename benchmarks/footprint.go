@@ -2,31 +2,51 @@ package main
 
 import (
 	"os"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 )
 
-// footprint is the resident memory of this process in MB: after the first tenth of
-// the events, at most, and at the end.
-type footprint struct {
-	Early float64 `json:"early"`
-	Most  float64 `json:"most"`
-	End   float64 `json:"end"`
+// footprint is the memory of a process, as events pass through it.
+type footprint []mark
+
+// mark is the memory after so many events.
+type mark struct {
+	Events int64   `json:"events"`
+	RSS    float64 `json:"rss_mb"`
+	Live   float64 `json:"live_mb"` // of the heap, what the last collection found in use
 }
 
-func (m footprint) String() string {
-	if m == (footprint{}) {
+// take adds a mark.
+func (f *footprint) take(events int64) {
+	*f = append(*f, mark{Events: events, RSS: resident(), Live: liveHeap()})
+}
+
+// growth is the last mark's resident memory relative to the first's, 0 where nothing was measured.
+func (f footprint) growth() float64 {
+	if len(f) == 0 || f[0].RSS == 0 {
+		return 0
+	}
+	return f[len(f)-1].RSS / f[0].RSS
+}
+
+func (f footprint) String() string {
+	if len(f) == 0 {
 		return "-"
 	}
-	return some(m.Early) + "→" + some(m.End) + " (≤ " + some(m.Most) + ")"
+	var text []string
+	for _, m := range f {
+		text = append(text, some(m.RSS))
+	}
+	return strings.Join(text, "→")
 }
 
-// join is the worst of two turns.
-func (m footprint) join(o footprint) footprint {
-	if m == (footprint{}) {
+// worse is the one that grew more.
+func (f footprint) worse(o footprint) footprint {
+	if o.growth() > f.growth() {
 		return o
 	}
-	return footprint{Early: min(m.Early, o.Early), Most: max(m.Most, o.Most), End: max(m.End, o.End)}
+	return f
 }
 
 // resident is the resident memory of this process in MB, 0 where the system does not tell.
@@ -46,11 +66,11 @@ func resident() float64 {
 	return pages * float64(os.Getpagesize()) / (1 << 20)
 }
 
-// watch looks at the memory now; the first look that is not early ends the early part.
-func (m *footprint) watch(settled bool) {
-	now := resident()
-	if settled && m.Early == 0 {
-		m.Early = now
+func liveHeap() float64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	if s[0].Value.Kind() != metrics.KindUint64 {
+		return 0
 	}
-	m.Most, m.End = max(m.Most, now), now
+	return float64(s[0].Value.Uint64()) / (1 << 20)
 }

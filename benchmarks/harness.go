@@ -22,6 +22,8 @@ type path struct {
 	goal     goal
 	subjects []subject // ratios are against the first, unless noRaw
 	noRaw    bool      // nothing raw to compare with
+	stretch  int       // makes turns so many times longer; 0: as asked for
+	slices   int       // divides a turn into so many, because many short ones are less at the mercy of the machine; 0: one
 }
 
 // A subject is one way to do the work.
@@ -53,6 +55,8 @@ func (s sample) allocs() float64 { return float64(s.mallocs) / float64(max(1, s.
 // no more turns and has no row; when it is the first, nothing has.
 func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) (rows []row, err error) {
 	defer func() { err = errors.Join(err, l.endPath()) }()
+	slices := max(1, p.slices)
+	dur, reps = dur*time.Duration(max(1, p.stretch))/time.Duration(slices), reps*slices
 	turns := make([]turn, len(p.subjects))
 	errs := make([]error, len(p.subjects))
 	for i, s := range p.subjects {
@@ -92,7 +96,7 @@ func (p path) row(i int, samples [][]sample) row {
 	r.P50us = medianOf(samples[i], func(s sample) float64 { return micros(s.latencies.percentile(50)) })
 	r.P99us = medianOf(samples[i], func(s sample) float64 { return micros(s.latencies.percentile(99)) })
 	for _, s := range samples[i] {
-		r.RSS = r.RSS.join(s.rss)
+		r.Memory = r.Memory.worse(s.rss)
 	}
 	if !p.noRaw {
 		ratio := pairedRatio(samples[0], samples[i], p.metric.of)

@@ -81,6 +81,20 @@ func TestSubjectsTakeTurns(t *testing.T) {
 	}
 }
 
+func TestAPathMayHaveLongerTurnsInSlices(t *testing.T) {
+	var durs []time.Duration
+	p := path{name: "p", stretch: 2, slices: 4, subjects: []subject{{subjectRaw, func(context.Context, *lab) (turn, error) {
+		return func(_ context.Context, dur time.Duration) (sample, error) {
+			durs = append(durs, dur)
+			return sample{events: 1, elapsed: time.Second}, nil
+		}, nil
+	}}}}
+	rows, err := p.measure(t.Context(), newLab(t.Context()), 2*time.Second, 3)
+	if err != nil || rows[0].Turns != 12 || durs[1] != time.Second {
+		t.Errorf("got %+v, %v and turns of %v, want 12 of a second", rows, err, durs)
+	}
+}
+
 func TestAFailedTurnFailsThePathAndEndsWhatItOpened(t *testing.T) {
 	boom, closed := errors.New("counts differ"), false
 	p := path{name: "p", subjects: []subject{{subjectRaw, func(_ context.Context, l *lab) (turn, error) {

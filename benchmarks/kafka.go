@@ -31,7 +31,7 @@ func kafkaPaths(prefix string, open func(*lab) (*cluster, error), best1000 flush
 	lone := appends("lone", goal{atMost: 1.2}, timedBatches(1), flush{})
 	lone.metric = p50
 	var records stock
-	consume := path{name: prefix + "-consume", goal: goal{atLeast: 0.60}, subjects: []subject{
+	consume := path{name: prefix + "-consume", goal: goal{atLeast: 0.60, aim: 0.70}, subjects: []subject{
 		records.consuming(subjectRaw, kafkaRate, rawKafkaConsumer(open)),
 		records.consuming(subjectOurs, kafkaRate, oursKafkaConsumer(open)),
 		records.consuming(subjectWatermill, kafkaRate, watermillKafkaConsumer(open)),

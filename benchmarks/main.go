@@ -64,6 +64,9 @@ func parse(args []string, out io.Writer) (options, error) {
 
 // run measures what args select and reports it as it comes. A path that fails does not stop the others.
 func run(ctx context.Context, args []string, out, log io.Writer) error {
+	if len(args) == 1 && args[0] == passCommand {
+		return carryOut(ctx, os.Stdin, out)
+	}
 	o, err := parse(args, log)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func oursDispatch(n int) func(context.Context, *lab) (turn, error) {
 						return queuedAtMost(ctx, d, most)
 					})
 					if err == nil {
-						err = until(ctx, time.Minute, func() error { return allSent(d) })
+						err = allSent(ctx, d.Stats)
 					}
 					return s.events, err
 				})
@@ -74,12 +74,24 @@ func queuedAtMost(ctx context.Context, d *realtime.Dispatcher, most uint64) erro
 	return nil
 }
 
-// allSent is nil when everything that was dispatched was sent.
-func allSent(d *realtime.Dispatcher) error {
-	if s := d.Stats(); s.Sent != s.Dispatched {
-		return fmt.Errorf("%d of %d notifications sent: %+v", s.Sent, s.Dispatched, s)
+// allSent waits until nothing waits any more, and is nil when everything that was dispatched was sent.
+func allSent(ctx context.Context, stats func() realtime.DispatcherStats) error {
+	s, err := settled(ctx, stats)
+	if err == nil && s.Sent != s.Dispatched {
+		err = fmt.Errorf("%d of %d notifications sent: %+v", s.Sent, s.Dispatched, s)
 	}
-	return nil
+	return err
+}
+
+// settled waits until nothing waits any more.
+func settled(ctx context.Context, stats func() realtime.DispatcherStats) (s realtime.DispatcherStats, err error) {
+	err = until(ctx, time.Minute, func() error {
+		if s = stats(); s.Queued+s.InFlight > 0 {
+			return fmt.Errorf("%d notifications wait", s.Queued+s.InFlight)
+		}
+		return nil
+	})
+	return s, err
 }
 
 // oursNotify dispatches at a steady pace and receives through a subscription.

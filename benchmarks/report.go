@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -18,7 +19,7 @@ type row struct {
 	Metric         string    `json:"metric"` // what the ratio compares; a ratio of latencies is better when less
 	P50us          float64   `json:"p50_us,omitempty"`
 	P99us          float64   `json:"p99_us,omitempty"`
-	RSS            footprint `json:"rss_mb,omitzero"`
+	Memory         footprint `json:"memory,omitempty"` // of the turn in which it grew most
 	Turns          int       `json:"turns"`
 	ExtraNs        *float64  `json:"extra_ns,omitempty"`     // nanoseconds an event more than the first subject, where that is the goal
 	ExtraAllocs    *float64  `json:"extra_allocs,omitempty"` // allocations an event more than the first subject
@@ -33,6 +34,8 @@ type goal struct {
 	atLeast float64 // of the ratio
 	atMost  float64 // of the ratio
 	rate    float64 // events a second at least
+	grow    float64 // of resident memory, from the first mark to the last
+	aim     float64 // what would be better still, for the reader
 
 	extraNs     float64 // an event may take this much longer than with the first subject,
 	extraAllocs float64 // with this many allocations more
@@ -48,23 +51,37 @@ func (g goal) judge(r row) (string, *bool) {
 	case g.extraNs > 0 && r.ExtraNs != nil && r.ExtraAllocs != nil:
 		ok = *r.ExtraNs <= g.extraNs && *r.ExtraAllocs <= g.extraAllocs
 		return fmt.Sprintf("+%.0f ns, +%.1f allocs; ≤ %.0f, %.0f", *r.ExtraNs, *r.ExtraAllocs, g.extraNs, g.extraAllocs), &ok
+	case g.grow > 0 && r.Memory.growth() > 0:
+		ok = r.Memory.growth() <= g.grow
+		return fmt.Sprintf("grows ≤ %.2f", g.grow), &ok
 	case r.RatioToRaw == nil:
 		return "", nil
 	case g.atLeast > 0:
 		ok = *r.RatioToRaw >= g.atLeast
-		return "≥ " + strconv.FormatFloat(g.atLeast, 'f', 2, 64), &ok
+		return "≥ " + g.number(g.atLeast), &ok
 	case g.atMost > 0:
 		ok = *r.RatioToRaw <= g.atMost
-		return "≤ " + strconv.FormatFloat(g.atMost, 'f', 2, 64), &ok
+		return "≤ " + g.number(g.atMost), &ok
 	}
 	return "", nil
 }
 
+// number is bound with the aim, where there is one.
+func (g goal) number(bound float64) string {
+	text := strconv.FormatFloat(bound, 'f', 2, 64)
+	if g.aim > 0 {
+		text += " (aim " + strconv.FormatFloat(g.aim, 'f', 2, 64) + ")"
+	}
+	return text
+}
+
 // report prints rows as they come: JSON objects, or tables.
 type report struct {
-	out  io.Writer
-	json bool
-	err  error
+	out    io.Writer
+	json   bool
+	err    error
+	goals  int      // rows that have one
+	missed []string // paths of those that do not reach it
 }
 
 func newReport(out io.Writer, asJSON bool) *report { return &report{out: out, json: asJSON} }
@@ -73,6 +90,14 @@ func newReport(out io.Writer, asJSON bool) *report { return &report{out: out, js
 func (r *report) add(rows []row) {
 	if r.err != nil || len(rows) == 0 {
 		return
+	}
+	for _, one := range rows {
+		if one.Reached == nil {
+			continue
+		}
+		if r.goals++; !*one.Reached {
+			r.missed = append(r.missed, one.Path)
+		}
 	}
 	if !r.json {
 		r.err = table(r.out, rows)
@@ -87,15 +112,27 @@ func (r *report) add(rows []row) {
 	}
 }
 
-// end returns the first error of printing.
-func (r *report) end() error { return r.err }
+// end sums up a table and returns the first error of printing.
+func (r *report) end() error {
+	if r.err != nil || r.json || r.goals == 0 {
+		return r.err
+	}
+	_, err := fmt.Fprintf(r.out, "%d of %d goals reached", r.goals-len(r.missed), r.goals)
+	if err == nil && len(r.missed) > 0 {
+		_, err = fmt.Fprintf(r.out, "; not reached: %s", strings.Join(r.missed, ", "))
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(r.out)
+	}
+	return err
+}
 
 func table(out io.Writer, rows []row) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "%s\tevents/s\t%s ratio\tallocs/event\tp50 µs\tp99 µs\tRSS MB\tgoal\t\t\n", rows[0].Path, rows[0].Metric)
 	for _, r := range rows {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%s\t%s\t%s\t%s\t%s\t\n", r.Subject, count(r.EventsPerS), ratioText(r.RatioToRaw),
-			r.AllocsPerEvent, some(r.P50us), some(r.P99us), r.RSS, r.Goal, reachedText(r.Reached))
+			r.AllocsPerEvent, some(r.P50us), some(r.P99us), r.Memory, r.Goal, reachedText(r.Reached))
 	}
 	fmt.Fprintln(w)
 	return w.Flush()

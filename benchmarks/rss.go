@@ -1,99 +1,141 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"os"
+	"os/exec"
+	"strings"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
-
-	"github.com/dualstream/dualstream/adapters/memory"
-	"github.com/dualstream/dualstream/adapters/redisstream"
 	"github.com/dualstream/dualstream/durable"
 )
 
 const (
 	passRate = 500_000 // events for every second of -dur: a million for the default
-	passLen  = 40_000  // records that the stream keeps
-	passLag  = 8_000   // events that the producer may be ahead of the consumer
+	passGrow = 1.25    // how much resident memory may grow from the first tenth of them to the last
 )
 
-// rssPaths watch the resident memory of this process while events are appended and processed at the same time.
+// rssPaths watch the resident memory of a process through which events are appended and processed at the same time.
+// Every turn is a process of its own, so that none begins with the garbage of another.
 func rssPaths() []path {
-	return []path{{name: "rss", noRaw: true, subjects: []subject{
-		{subjectOurs + ", memory", passing1M(openPassMemory)},
-		{subjectOurs + ", redis", passing1M(openPassRedis)},
-	}}}
-}
-
-func openPassMemory(_ context.Context, _ *lab) (durable.Backend, error) {
-	return memory.New(memory.Config{MaxLen: passLen / memory.DefaultPartitions})
-}
-
-func openPassRedis(ctx context.Context, l *lab) (durable.Backend, error) {
-	server, err := l.durableRedis()
-	if err != nil {
-		return nil, err
+	pass := func(backend string, at func(context.Context, *lab) (place, error)) path {
+		return path{name: "rss-" + backend, noRaw: true, goal: goal{grow: passGrow}, subjects: []subject{
+			{subjectOurs, passing1M(backend, at)},
+		}}
 	}
-	return redisstream.Open(ctx, redisstream.Config{Connection: redisstream.Connection{Addr: server.Addr()}, MaxLen: passLen})
+	return []path{pass("memory", passMemory), pass("redis", passRedis), pass("kafka", passKafka)}
 }
 
-func passing1M(open func(context.Context, *lab) (durable.Backend, error)) func(context.Context, *lab) (turn, error) {
+// place is where events pass through.
+type place struct {
+	addr  string
+	begin func(ctx context.Context, topic string) error
+	// check is nil when n events were stored in topic, and group has acknowledged all of them.
+	check func(ctx context.Context, topic, group string, n int64) error
+}
+
+// passMemory has nothing to check: the process does that before it ends.
+func passMemory(context.Context, *lab) (place, error) {
+	return place{
+		begin: func(context.Context, string) error { return nil },
+		check: func(context.Context, string, string, int64) error { return nil },
+	}, nil
+}
+
+func passRedis(_ context.Context, l *lab) (place, error) {
+	r, err := newRedisLab(l)
+	if err != nil {
+		return place{}, err
+	}
+	return place{
+		addr:  r.Options().Addr,
+		begin: func(context.Context, string) error { return nil },
+		check: func(ctx context.Context, topic, group string, n int64) error {
+			info, err := r.XInfoStream(ctx, topic).Result()
+			if err == nil && info.EntriesAdded != n {
+				err = fmt.Errorf("%d entries were added to the stream, want %d", info.EntriesAdded, n)
+			}
+			return errors.Join(err, r.acknowledged(ctx, topic, group), r.Del(ctx, topic).Err())
+		},
+	}, nil
+}
+
+func passKafka(_ context.Context, l *lab) (place, error) {
+	c, err := l.kafka()
+	if err != nil {
+		return place{}, err
+	}
+	return place{
+		addr:  strings.Join(c.brokers, ","),
+		begin: func(ctx context.Context, topic string) error { return c.create(ctx, topic) },
+		check: func(ctx context.Context, topic, group string, n int64) error {
+			stored, err := c.stored(topic)
+			if err == nil && stored != n {
+				err = fmt.Errorf("the end offsets add up to %d, want %d", stored, n)
+			}
+			return errors.Join(err, c.acknowledged(ctx, topic, group), c.admin.DeleteTopic(topic))
+		},
+	}, nil
+}
+
+func passing1M(backend string, at func(context.Context, *lab) (place, error)) func(context.Context, *lab) (turn, error) {
 	return func(ctx context.Context, l *lab) (turn, error) {
-		b, err := open(ctx, l)
+		p, err := at(ctx, l)
 		if err != nil {
 			return nil, err
 		}
-		l.after(func() error { return b.Close(context.Background()) })
-		add := oursAppend(b, newPool())
 		return func(ctx context.Context, dur time.Duration) (sample, error) {
-			return passThrough(ctx, b, add, l.name("rss"), eventsFor(dur, passRate))
+			topic, n := l.name("rss"), eventsFor(dur, passRate)
+			if err := p.begin(ctx, topic); err != nil {
+				return sample{}, err
+			}
+			s, err := passElsewhere(ctx, passOrder{Backend: backend, Addr: p.addr, Topic: topic, Events: n})
+			if err != nil {
+				return s, err
+			}
+			return s, p.check(ctx, topic, topic, n)
 		}, nil
 	}
 }
 
-// passThrough appends n events to topic and processes them, never more than passLag behind.
-func passThrough(ctx context.Context, b durable.Backend, add appendFunc, topic string, n int64) (sample, error) {
-	debug.FreeOSMemory() // of what ran before
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	pass, ended := newPassing(n), make(chan error, 1)
-	group := durable.Group{Name: topic, Topics: durable.Topics(topic)}
-	go func() {
-		ended <- durable.Process(ctx, b, group, func(*message.Message) error { pass.seen(); return nil }, durable.ProcessOptions{})
-	}()
-	var mem footprint
-	for done := int64(0); done < n; done += 100 {
-		err := add(ctx, topic, done, 100)
-		if err == nil && done-pass.got.Load() > passLag {
-			err = until(ctx, time.Minute, func() error { return pass.behind(done, passLag/2) })
-		}
-		if err != nil {
-			stop()
-			return sample{}, errors.Join(err, <-ended)
-		}
-		if done%10_000 == 0 {
-			mem.watch(done >= n/10)
-		}
+// passElsewhere has a process of its own carry out order.
+func passElsewhere(ctx context.Context, order passOrder) (sample, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return sample{}, err
 	}
-	select {
-	case <-pass.full:
-	case err := <-ended:
-		return sample{}, fmt.Errorf("processing ended after %d of %d events: %w", pass.got.Load(), n, errors.Join(err, ctx.Err()))
+	in, err := json.Marshal(order)
+	if err != nil {
+		return sample{}, err
 	}
-	mem.watch(true)
-	s := pass.sample()
-	s.rss = mem
-	stop()
-	return s, <-ended
+	cmd := exec.CommandContext(ctx, self, passCommand)
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return sample{}, fmt.Errorf("process for %d events on %s: %w", order.Events, order.Backend, err)
+	}
+	var got passed
+	if err := json.Unmarshal(out, &got); err != nil {
+		return sample{}, fmt.Errorf("process for %d events on %s: %w: %q", order.Events, order.Backend, err, out)
+	}
+	return sample{events: order.Events, elapsed: got.Elapsed, mallocs: got.Mallocs, rss: got.Memory}, nil
 }
 
-// behind is nil when at most most of done events are not seen yet.
-func (p *passing) behind(done, most int64) error {
-	if lag := done - p.got.Load(); lag > most {
-		return fmt.Errorf("the consumer is %d events behind", lag)
+// lagging is nil when group has processed all of topic.
+func lagging(ctx context.Context, b durable.Backend, group, topic string) error {
+	reporter, ok := b.(durable.LagReporter)
+	if !ok {
+		return fmt.Errorf("%s: %w", b.Capabilities().Backend, durable.ErrUnsupported)
 	}
-	return nil
+	lags, err := reporter.Lag(ctx, group, topic)
+	for _, lag := range lags {
+		if lag.Lag != 0 || lag.Pending != 0 {
+			err = errors.Join(err, fmt.Errorf("partition %d has a lag of %d and %d pending", lag.Partition, lag.Lag, lag.Pending))
+		}
+	}
+	return err
 }
