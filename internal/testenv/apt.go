@@ -84,7 +84,7 @@ func aptUnpack(ctx context.Context, cache string, x tool) error {
 	if err := writeLauncher(root, x.name); err != nil {
 		return err
 	}
-	if _, err := output(ctx, "", filepath.Join(root, "bin", x.name), "--version"); err != nil {
+	if _, err := output(ctx, "", filepath.Join(root, "bin", x.name), x.versionFlag()); err != nil {
 		return fmt.Errorf("the unpacked program does not run: %w", err)
 	}
 	dest := filepath.Join(cache, x.name)

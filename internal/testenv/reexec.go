@@ -60,12 +60,17 @@ func Reexec(t testing.TB, name string, env ...string) *Process {
 	t.Helper()
 	binary, err := os.Executable()
 	must(t, "find the test binary", err)
+	return spawn(t, name, []string{binary}, append(env, envHelper+"="+name))
+}
+
+// spawn starts command with env added to the environment.
+func spawn(t testing.TB, name string, command, env []string) *Process {
+	t.Helper()
 	stdout, write, err := os.Pipe()
 	must(t, "make a pipe", err)
-	env = slices.Concat(os.Environ(), env, []string{envHelper + "=" + name})
-	c, err := startChild([]string{binary}, "", env, write, os.Stderr)
+	c, err := startChild(command, "", slices.Concat(os.Environ(), env), write, os.Stderr)
 	_ = write.Close()
-	must(t, "start helper "+name, err)
+	must(t, "start "+name, err)
 	p := &Process{t: t, name: name, child: c}
 	p.reader.Go(func() { p.read(stdout) })
 	t.Cleanup(p.Kill)
