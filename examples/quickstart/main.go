@@ -60,16 +60,17 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if s.json {
 		live = io.Discard
 	}
-	r, err := run(ctx, s, live, stderr)
+	show := func(r report) error {
+		if s.json {
+			return json.NewEncoder(stdout).Encode(r)
+		}
+		return r.table(stdout)
+	}
+	r, err := run(ctx, s, live, stderr, show)
 	if err != nil {
 		return err
 	}
-	if s.json {
-		err = json.NewEncoder(stdout).Encode(r)
-	} else {
-		err = r.table(stdout)
-	}
-	return errors.Join(err, r.verdict())
+	return r.verdict()
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -81,7 +82,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	f.IntVar(&s.members, "members", 1, "members of the group")
 	f.StringVar(&s.group, "group", "quickstart", "`name` of the group; runs side by side on one broker need one each")
 	f.DurationVar(&s.timeout, "timeout", time.Minute, "bound on the whole run")
-	f.StringVar(&s.metrics, "metrics", "", "serve /metrics, /live and /ready at this `address`, such as :9090, until interrupted")
+	f.StringVar(&s.metrics, "metrics", "", "serve /metrics, /live and /ready at this `address`, such as :9090, until Ctrl-C")
 	f.BoolVar(&s.json, "json", false, "print one JSON object instead of lines and a table")
 	if err := f.Parse(args); err != nil {
 		return s, err
@@ -102,8 +103,9 @@ func load(path string) (*dual.Config, error) {
 	return dual.Load(path)
 }
 
-// run publishes, processes and listens until everything that was acknowledged was processed, or the timeout.
-func run(ctx context.Context, s settings, stdout, stderr io.Writer) (report, error) {
+// run publishes, processes and listens until everything that was acknowledged was processed, or the timeout, and shows
+// the outcome.
+func run(ctx context.Context, s settings, stdout, stderr io.Writer, show func(report) error) (report, error) {
 	cfg, err := load(s.config)
 	if err != nil {
 		return report{}, err
@@ -123,7 +125,9 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) (report, err
 	err = play(bounded, stack, obs, ledger, s, stdout, stderr)
 	outcome := ledger.report(cfg.Durable)
 	if err == nil {
-		obs.linger(ctx, stderr)
+		if err = show(outcome); err == nil {
+			obs.linger(ctx, stderr)
+		}
 	}
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer done()
@@ -139,7 +143,7 @@ func play(ctx context.Context, stack *dual.Stack, obs *observed, l *ledger, s se
 	if err != nil {
 		return err
 	}
-	if err := obs.serve(stack, group); err != nil {
+	if err := obs.serve(stack, group, stderr); err != nil {
 		return err
 	}
 	listening, err := listen(ctx, stack, l, stdout)

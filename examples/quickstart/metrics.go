@@ -58,8 +58,8 @@ func (o *observed) wrap(opts *dual.Options) {
 	opts.Notify = append(opts.Notify, o.metrics.Notify)
 }
 
-// serve shows what stack and the group do, from now on.
-func (o *observed) serve(stack *dual.Stack, g durable.Group) (err error) {
+// serve shows what stack and the group do, from now on, and says so.
+func (o *observed) serve(stack *dual.Stack, g durable.Group, out io.Writer) (err error) {
 	if o == nil {
 		return nil
 	}
@@ -82,6 +82,7 @@ func (o *observed) serve(stack *dual.Stack, g durable.Group) (err error) {
 	mux.Handle("/live", o.health.LiveHandler())
 	mux.Handle("/ready", o.health.ReadyHandler())
 	o.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	_, _ = fmt.Fprintf(out, "metrics from now on: http://%s/metrics, /live and /ready\n", o.listener.Addr())
 	go func() {
 		defer close(o.ended)
 		if err := o.server.Serve(o.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -112,7 +113,7 @@ func (o *observed) linger(ctx context.Context, out io.Writer) {
 	if o == nil || o.server == nil {
 		return
 	}
-	_, _ = fmt.Fprintf(out, "serving http://%s/metrics, /live and /ready until interrupted\n", o.listener.Addr())
+	_, _ = fmt.Fprintf(out, "the run is over, still serving http://%s/metrics, /live and /ready: Ctrl-C ends it\n", o.listener.Addr())
 	<-ctx.Done()
 }
 

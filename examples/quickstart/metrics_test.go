@@ -34,15 +34,21 @@ func (l *lines) String() string {
 
 func TestMetricsAreServedUntilInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
-	var out lines
+	var shown, out lines
 	ended := make(chan error, 1)
 	go func() {
-		ended <- command(ctx, []string{"-json", "-events", "300", "-members", "2", "-metrics", "127.0.0.1:0"}, io.Discard, &out)
+		ended <- command(ctx, []string{"-events", "300", "-members", "2", "-metrics", "127.0.0.1:0"}, &shown, &out)
 	}()
-	const before, after = "serving http://", "/metrics"
+	const before, after = "still serving http://", "/metrics"
 	testenv.Await(t, time.Minute, func() bool { return strings.Contains(out.String(), before) }, "the run is over")
 	_, rest, _ := strings.Cut(out.String(), before)
 	addr, _, _ := strings.Cut(rest, after)
+	if text := out.String(); !strings.Contains(text, "from now on: http://"+addr) || !strings.HasSuffix(text, "Ctrl-C ends it\n") {
+		t.Errorf("it does not tell what it serves and what ends it: %q", text)
+	}
+	if !strings.Contains(shown.String(), "order violations") {
+		t.Errorf("the table is not there while it is serving: %q", shown.String())
+	}
 	families := get(t, addr, "/metrics")
 	for _, want := range []string{
 		`dualstream_published_events_total{backend="memory",outcome="stored",topic="orders"} 300`,

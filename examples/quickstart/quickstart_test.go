@@ -143,8 +143,7 @@ func killMidway(t *testing.T, config string, interrupt func()) {
 	var r report
 	done := make(chan error, 1)
 	go func() {
-		var err error
-		r, err = run(t.Context(), s, out, os.Stderr)
+		_, err := run(t.Context(), s, out, os.Stderr, func(shown report) error { r = shown; return nil })
 		done <- err
 	}()
 	select {
