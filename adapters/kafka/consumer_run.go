@@ -22,6 +22,10 @@ func (c *consumer) run() {
 		switch {
 		case c.life.Err() != nil || errors.Is(err, sarama.ErrFencedInstancedId):
 			return
+		case errors.Is(err, sarama.ErrInconsistentGroupProtocol):
+			c.fail(fmt.Errorf("kafka: group %q has members that do not know the strategy %s, give theirs that one too: %w: %w",
+				c.group.Name, c.seat.strategy.Name(), durable.ErrUnsupported, err))
+			continue
 		case err == nil:
 			c.recovered()
 		case unseated(err):

@@ -32,7 +32,9 @@
 //
 // # Consuming
 //
-// A group is a Kafka consumer group with the cooperative-sticky strategy, which members of Java and sarama can share.
+// A group is a Kafka consumer group with the cooperative-sticky strategy, which members of Java (CooperativeStickyAssignor,
+// which is one of the two in Java's default) and sarama can share. Where the group's members know other strategies only,
+// Fetch ends with durable.ErrUnsupported.
 // The package speaks the group protocol itself, on connections of its own, so that a join that waits for others holds
 // up neither heartbeats nor commits nor fetches. The start of a partition without a committed offset is resolved when
 // Consume or SetTopics is called and committed before it returns: from outside where the group has no members, else
