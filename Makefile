@@ -4,7 +4,7 @@ GOLANGCI_VERSION := v2.15.0
 BIN := $(CURDIR)/bin
 LINTER := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 PKGS := ./...
-MODULES := benchmarks internal/watermilltests # with dependencies that do not enter the main module
+MODULES := benchmarks internal/watermilltests internal/schematests # with dependencies that do not enter the main module
 in-modules = @for m in $(MODULES); do echo "$$m: $(1)"; (cd $$m && $(1)) || exit 1; done
 
 .DEFAULT_GOAL := help

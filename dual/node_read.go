@@ -123,8 +123,9 @@ func syntax(file string, err error) *ConfigError {
 		out.Remedy = "quote the value"
 	case strings.Contains(message, "quoted text"):
 		out.Remedy = "close the quotes; within double quotes a backslash is written as two"
-	case strings.Contains(message, "end token"), strings.Contains(message, "character corresponding"):
-		out.Remedy = "close every bracket, and quote a value that begins with one"
+	case strings.Contains(message, "must be specified"), strings.Contains(message, "pre-defined"),
+		strings.Contains(message, "end token"), strings.Contains(message, "character corresponding"):
+		out.Remedy = `close every bracket and quote, and quote a value that holds one, such as "${NAME}" in braces`
 	}
 	return out
 }

@@ -17,7 +17,7 @@ type ConnectionSettings = rediskit.Settings
 type Settings struct {
 	ConnectionSettings `yaml:",inline"`
 
-	Prefix      string        `yaml:"prefix" doc:"before every key in Redis; without braces" example:"shop:dedupe:"`
+	Prefix      string        `yaml:"prefix" doc:"before every key in Redis; without braces" example:"'shop:dedupe:'"`
 	CallTimeout time.Duration `yaml:"call_timeout" min:"1ms" doc:"bound on every exchange with the server" example:"500ms"`
 }
 
