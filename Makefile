@@ -49,7 +49,7 @@ bench: ## Print the benchmark table: ratios against the raw clients and Watermil
 	cd benchmarks && $(GO) run .
 
 services: ## Install what is missing and run the shared test servers until interrupted
-	$(GO) run ./internal/testenv/cmd/services up
+	@$(GO) run ./internal/testenv/cmd/services up
 
 services-down: ## Stop the shared test servers
 	$(GO) run ./internal/testenv/cmd/services down

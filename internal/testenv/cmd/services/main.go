@@ -1,13 +1,14 @@
 // Command services starts, keeps and ends the servers that tests share.
 //
-//	services up      start them, print their addresses, keep them until interrupted
+//	services up      start them, print their addresses as lines for a shell, keep them until interrupted
 //	services down    end them now
-//	services status  print the addresses of those that run
+//	services status  print the addresses of those that run, as up does
 package main
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -51,20 +52,26 @@ func up(ctx context.Context) error {
 		return err
 	}
 	defer releaseKafka()
-	fmt.Println("redis", redis)
-	fmt.Println("kafka", strings.Join(brokers, ","))
-	fmt.Println("kept until interrupted")
+	export(os.Stdout, "redis", []string{redis})
+	export(os.Stdout, "kafka", brokers)
+	fmt.Println("# kept until interrupted: paste the lines above into another shell")
 	<-ctx.Done()
 	return nil
 }
 
 func status(ctx context.Context) error {
 	for _, s := range testenv.SharedStatus(ctx) {
-		state := strings.Join(s.Addrs, ",")
-		if state == "" {
-			state = "not running"
-		}
-		fmt.Println(s.Kind, state)
+		export(os.Stdout, s.Kind, s.Addrs)
 	}
 	return nil
+}
+
+// export writes the address of a kind of server as a line for a shell, in the variable that the examples read.
+func export(w io.Writer, kind string, addrs []string) {
+	name := map[string]string{"redis": "REDIS_ADDR", "kafka": "KAFKA_BROKERS"}[kind]
+	if len(addrs) == 0 {
+		fmt.Fprintf(w, "# %s does not run\n", kind)
+		return
+	}
+	fmt.Fprintf(w, "export %s=%s\n", name, strings.Join(addrs, ","))
 }
