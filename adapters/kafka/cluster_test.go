@@ -7,9 +7,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/durable/durabletest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -90,4 +92,54 @@ func (c *steady) run(ctx context.Context, b *Backend, topic string, s *story, ca
 			c.stored <- struct{}{}
 		}
 	}
+}
+
+func TestNothingIsLostWhileLeadersMoveAndABrokerIsRemovedForGood(t *testing.T) {
+	k := testenv.StartKafka(t, testenv.KafkaOptions{Nodes: 3})
+	cfg := Config{Brokers: k.Brokers()}
+	b := openOn(t, cfg)
+	topic := newTopic(t, b, 6)
+	g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic), Member: "first"}
+	var h durabletest.History
+	first := work(t, cfg, g, &h)
+	g.Member = "second"
+	second := work(t, cfg, g, &h)
+	stop := feed(t, b, topic, 50, &h)
+	defer stop()
+	goesOn := func(when string) {
+		t.Helper()
+		for _, w := range []*worker{first, second} {
+			before := w.handled.Load()
+			testenv.Await(t, 2*soon, func() bool { return w.handled.Load() > before+pace }, when+" a member goes on")
+		}
+	}
+	goesOn("at first")
+	for turn := range 3 { // every partition has every broker as its leader
+		plan := make([][]int32, 6)
+		for p := range plan {
+			for i := range 3 {
+				plan[p] = append(plan[p], int32((p+turn+i)%3+1))
+			}
+		}
+		testenv.Await(t, soon, func() bool { return b.admin.AlterPartitionReassignments(topic, plan) == nil }, "replicas are told their order")
+		testenv.Await(t, soon, func() bool {
+			_, err := b.admin.ElectLeaders(sarama.PreferredElection, map[string][]int32{topic: {0, 1, 2, 3, 4, 5}})
+			_ = b.client.RefreshMetadata(topic)
+			for p := range plan {
+				if leader, err := b.client.Leader(topic, int32(p)); err != nil || leader.ID() != plan[p][0] {
+					return false
+				}
+			}
+			return err == nil
+		}, "the leaders have moved")
+		goesOn("after leaders moved")
+	}
+	k.Node(2).Kill()
+	goesOn("without a broker")
+	late := g
+	late.Member = "late" // of a program that still names the broker that is gone
+	third := work(t, cfg, late, &h)
+	testenv.Await(t, 2*soon, func() bool { return third.handled.Load() > 0 }, "a member joins without the broker")
+	stop()
+	settleDown(t, &h, durabletest.Promise{Ordered: true, Exclusive: true})
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
+
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
@@ -276,5 +278,30 @@ func TestTheRecordsOfAnOpenTransactionWaitForItsEnd(t *testing.T) {
 	}
 	if d := fetch(t, c, 2)[0]; string(d.Message.Payload) != "open" {
 		t.Errorf("got %q, want what was open", d.Message.Payload)
+	}
+}
+
+func TestATransactionThatIsNeverEndedDelaysItsPartitionUntilItsTimeoutOnly(t *testing.T) {
+	b := openOn(t, quickly(t))
+	topic := newTopic(t, b, 1)
+	conf := Config{}.filled().producer()
+	conf.Producer.Transaction.ID, conf.Producer.Transaction.Timeout = topic, time.Second
+	p, err := sarama.NewSyncProducer(b.cfg.Brokers, conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Close() }()
+	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)})
+	defer closeNow(t, c)
+	if err := p.BeginTxn(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.SendMessage(record(topic, "never")); err != nil {
+		t.Fatal(err)
+	}
+	msg := events(1, oneKey)[0]
+	mustAppend(t, b, topic, msg)
+	if got := fetch(t, c, 1)[0].Message; got.UUID != msg.UUID {
+		t.Errorf("got %q, want what was stored behind the transaction", got.Payload)
 	}
 }
