@@ -68,7 +68,10 @@ func status(ctx context.Context) error {
 
 // export writes the address of a kind of server as a line for a shell, in the variable that the examples read.
 func export(w io.Writer, kind string, addrs []string) {
-	name := map[string]string{"redis": "REDIS_ADDR", "kafka": "KAFKA_BROKERS"}[kind]
+	name := "REDIS_ADDR"
+	if strings.HasPrefix(kind, "kafka") { // a kind names a version, too
+		name = "KAFKA_BROKERS"
+	}
 	if len(addrs) == 0 {
 		fmt.Fprintf(w, "# %s does not run\n", kind)
 		return
