@@ -73,6 +73,9 @@ func (d *dialer) use(s *sarama.Config) {
 	case p.Enable && p.Dialer != nil && !again:
 		via.foreign = true
 		via.dial = func(_ context.Context, network, addr string) (net.Conn, error) { return p.Dialer.Dial(network, addr) }
+		if secured, ok := p.Dialer.(tlsDialer); ok {
+			via.dial = secured.DialContext
+		}
 	}
 	s.Net.Proxy.Enable, s.Net.Proxy.Dialer = true, via
 }

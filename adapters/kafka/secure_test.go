@@ -49,7 +49,7 @@ func TestBrokersThatDemandALogin(t *testing.T) {
 		"unknown authority":            {k.SASLTLS, login(SASLPlain), settings.TLS{Enabled: true}, "tls.ca_file"},
 		"another server's name":        {k.SASLTLS, login(SASLPlain), misnamed, "tls.server_name"},
 		"no certificate of a client":   {k.TLS, SASLSettings{}, verified, "tls.cert_file"},
-		"no TLS where it is asked for": {k.SASL, login(SASLPlain), verified, "tls.enabled"},
+		"no TLS where it is asked for": {k.SASL, login(SASLPlain), verified, "brokers"},
 		"no TLS":                       {k.SASLTLS, login(SASLPlain), settings.TLS{}, "brokers"},
 	} {
 		t.Run(name, func(t *testing.T) {

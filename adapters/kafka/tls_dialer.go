@@ -29,10 +29,15 @@ type tlsDialer struct {
 	files *settings.Files
 }
 
-// Dial connects to addr within the timeout of the plain dialer, the handshake included.
+// Dial is DialContext without a context.
 func (d tlsDialer) Dial(network, addr string) (net.Conn, error) {
+	return d.DialContext(context.Background(), network, addr)
+}
+
+// DialContext connects to addr within the timeout of the plain dialer, the handshake included.
+func (d tlsDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	secured := &tls.Dialer{NetDialer: d.plain, Config: d.files.Config()}
-	conn, err := secured.DialContext(context.Background(), network, addr)
+	conn, err := secured.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -43,4 +48,6 @@ func (d tlsDialer) Dial(network, addr string) (net.Conn, error) {
 type tlsConn struct{ *tls.Conn }
 
 // SyscallConn implements syscall.Conn.
-func (c tlsConn) SyscallConn() (syscall.RawConn, error) { return c.NetConn().(syscall.Conn).SyscallConn() }
+func (c tlsConn) SyscallConn() (syscall.RawConn, error) {
+	return c.NetConn().(syscall.Conn).SyscallConn()
+}

@@ -7,9 +7,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,7 +22,6 @@ import (
 const (
 	defaultDialTimeout = 5 * time.Second
 	defaultTimeout     = 5 * time.Second
-	masked             = "***"
 )
 
 // Config says how to reach a Redis server. Its texts and log values never show the password.
@@ -36,7 +37,8 @@ type Config struct {
 	Timeout     time.Duration // of one command, and of the ping at open; defaults to 5 s
 	PoolSize    int           // connections of each client, to each node; defaults to the client library's
 
-	shared *topology // see Ready
+	shared *topology       // see Ready
+	files  *settings.Files // instead of TLS; nil: there are none
 }
 
 // Role is what a client is for. Every role has its own connections, so that none starves another.
@@ -89,11 +91,8 @@ func (c Config) validateAddrs() error {
 
 // String shows the settings with the password masked.
 func (c Config) String() string {
-	password := ""
-	if c.Password != "" {
-		password = masked
-	}
-	return fmt.Sprintf("{addr:%s username:%s password:%s db:%d tls:%t}", c.where(), c.Username, password, c.DB, c.TLS != nil)
+	return fmt.Sprintf("{addr:%s username:%s password:%s db:%d tls:%t}",
+		c.where(), c.Username, settings.Mask(c.Password), c.DB, c.TLS != nil)
 }
 
 // where is the address, the master's name and its sentinels, or nodes of the cluster.
@@ -132,9 +131,6 @@ func (c Config) options(role Role) *redis.Options {
 		ReadTimeout: timeout, WriteTimeout: timeout, ContextTimeoutEnabled: true,
 		PoolSize: c.PoolSize, Protocol: 2, DisableIdentity: true,
 	}
-	if c.TLS != nil {
-		o.TLSConfig = c.TLS.Clone()
-	}
 	if c.Sentinel.used() {
 		o.Addr = c.Sentinel.Master // only a name: the dialer asks for the address
 	}
@@ -159,7 +155,7 @@ func (c Config) Ping(ctx context.Context, adapter string, client Client) error {
 	if err == nil {
 		return nil
 	}
-	setting := suspect(err.Error())
+	setting, remedy := c.suspect(err)
 	if c.Clustered() && strings.Contains(err.Error(), notClustered) {
 		err = errNotClustered
 	}
@@ -169,25 +165,46 @@ func (c Config) Ping(ctx context.Context, adapter string, client Client) error {
 	case setting == "addr" && c.Clustered():
 		setting = "cluster.addrs"
 	}
+	if remedy != "" {
+		remedy = ": " + remedy
+	}
 	return &settings.Blamed{
 		Setting: setting,
-		Err:     fmt.Errorf("%s: connect to addr %q: %w: check the setting %q", adapter, c.where(), err, setting),
+		Err:     fmt.Errorf("%s: connect to addr %q: %w: check the setting %q%s", adapter, c.where(), err, setting, remedy),
 	}
 }
 
-// suspect is the setting that the server's refusal points at.
-func suspect(text string) string {
+// suspect is the setting that an error of a connection points at, and what to do.
+func (c Config) suspect(err error) (setting, remedy string) {
+	if setting, remedy = settings.Handshake(err); setting != "" {
+		return setting, remedy
+	}
+	text := err.Error()
 	switch {
 	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "NOAUTH"), strings.Contains(text, "invalid password"),
 		strings.Contains(text, "without any password"):
-		return "password"
+		return "password", ""
+	case strings.Contains(text, "NOPERM"):
+		return "username", "grant the user the command by ACL SETUSER, or name another user"
 	case strings.Contains(text, "DB index"):
-		return "db"
+		return "db", ""
 	case strings.Contains(text, "tls:"), strings.Contains(text, "x509:"):
-		return "tls"
+		return "tls", ""
+	case c.TLS != nil && cut(err):
+		return "tls.cert_file", "the server closed the connection behind the handshake, as one does that does not accept the " +
+			"certificate of the client: name a certificate of your own that an authority of the server has signed"
+	case c.TLS != nil && errors.Is(err, context.DeadlineExceeded):
+		return "addr", `the server does not answer, as one does not that speaks no TLS there (setting "tls.enabled")`
+	case cut(err):
+		return "addr", `the server closed the connection, as one does that asks for TLS (setting "tls.enabled")`
 	default:
-		return "addr"
+		return "addr", ""
 	}
+}
+
+// cut tells whether the other side ended the connection.
+func cut(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 func positive(d, otherwise time.Duration) time.Duration {

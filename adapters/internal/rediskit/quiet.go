@@ -8,7 +8,7 @@ import (
 
 // quiet has dial return a connection that fails with the error of dial, where that has one: the pools of the client
 // library write a failed attempt to the standard error output, whoever logs it by other means.
-func quiet(dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(ctx context.Context, network, addr string) (net.Conn, error) {
+func quiet(dial dialer) dialer {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
 		if err != nil {

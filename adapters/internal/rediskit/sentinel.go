@@ -2,11 +2,16 @@ package rediskit
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/dualstream/dualstream/adapters/internal/settings"
 )
 
 // Sentinel says which Redis Sentinels know the address of the server.
@@ -33,15 +38,46 @@ func (s Sentinel) validate() error {
 	return nil
 }
 
+// String shows the settings with the password masked.
+func (s Sentinel) String() string {
+	return fmt.Sprintf("{addrs:%s master:%s username:%s password:%s}", s.Addrs, s.Master, s.Username, settings.Mask(s.Password))
+}
+
+// GoString is String, so that %#v shows no password either.
+func (s Sentinel) GoString() string { return s.String() }
+
+// LogValue implements slog.LogValuer.
+func (s Sentinel) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// dialer makes connections, secured as the settings say.
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// connect connects to an address. The files of TLS are those at that moment.
+func (c Config) connect(o *redis.Options) dialer {
+	plain := &net.Dialer{Timeout: o.DialTimeout, KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3,
+	}}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		secure := c.TLS
+		if c.files != nil {
+			secure = c.files.Config()
+		}
+		if secure == nil {
+			return plain.DialContext(ctx, network, addr)
+		}
+		return (&tls.Dialer{NetDialer: plain, Config: secure}).DialContext(ctx, network, addr)
+	}
+}
+
 // dialer connects to the server, whose address the sentinels are asked for each time: after a failover the next
 // connection reaches the new master.
-func (c Config) dialer(o *redis.Options) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	dial := redis.NewDialer(o)
+func (c Config) dialer(o *redis.Options) dialer {
+	dial := c.connect(o)
 	if !c.Sentinel.used() {
 		return dial
 	}
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
-		addr, err := c.Sentinel.ask(ctx, o)
+		addr, err := c.Sentinel.ask(ctx, o, dial)
 		if err != nil {
 			return nil, err
 		}
@@ -50,11 +86,11 @@ func (c Config) dialer(o *redis.Options) func(ctx context.Context, network, addr
 }
 
 // ask is the address of the master, by the first sentinel that knows it.
-func (s Sentinel) ask(ctx context.Context, o *redis.Options) (string, error) {
+func (s Sentinel) ask(ctx context.Context, o *redis.Options, dial dialer) (string, error) {
 	var errs []error
 	for _, at := range s.Addrs {
 		client := redis.NewSentinelClient(&redis.Options{
-			Addr: at, Username: s.Username, Password: s.Password, TLSConfig: o.TLSConfig,
+			Addr: at, Username: s.Username, Password: s.Password, Dialer: quiet(dial),
 			DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, DialerRetries: 1,
 			MaxRetries: -1, Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true, PoolSize: 2,
 		})

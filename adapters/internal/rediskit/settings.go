@@ -10,20 +10,22 @@ import (
 
 // Settings are the keys of a connection in a configuration file; see Config.
 type Settings struct {
-	Addr        string        `yaml:"addr" zero:"required, unless sentinel or cluster is set" doc:"host:port of the server" example:"redis:6379"`
-	Username    string        `yaml:"username" zero:"the default user of the server" doc:"ACL user" example:"orders"`
-	Password    string        `yaml:"password" doc:"of the user; a secret" example:"${REDIS_PASSWORD}"`
-	DB          int           `yaml:"db" min:"0" zero:"0" doc:"number of the database" example:"3"`
-	TLS         settings.TLS  `yaml:"tls"`
-	DialTimeout time.Duration `yaml:"dial_timeout" min:"1ms" doc:"of one attempt to connect" example:"2s"`
-	Timeout     time.Duration `yaml:"timeout" min:"1ms" doc:"of one command" example:"2s"`
-	PoolSize    int           `yaml:"pool_size" min:"1" unit:"connections" zero:"that of the client library, 10 for each processor" doc:"of each client" example:"20"`
+	Addr         string          `yaml:"addr" zero:"required, unless sentinel or cluster is set" doc:"host:port of the server" example:"redis:6379"`
+	Username     string          `yaml:"username" zero:"the default user of the server" doc:"ACL user" example:"orders"`
+	Password     settings.Secret `yaml:"password" doc:"of the user; a secret" example:"${REDIS_PASSWORD}"`
+	PasswordFile string          `yaml:"password_file" doc:"file that holds the password, instead of password" example:"/run/secrets/redis"`
+	DB           int             `yaml:"db" min:"0" zero:"0" doc:"number of the database" example:"3"`
+	TLS          settings.TLS    `yaml:"tls"`
+	DialTimeout  time.Duration   `yaml:"dial_timeout" min:"1ms" doc:"of one attempt to connect" example:"2s"`
+	Timeout      time.Duration   `yaml:"timeout" min:"1ms" doc:"of one command" example:"2s"`
+	PoolSize     int             `yaml:"pool_size" min:"1" unit:"connections" zero:"that of the client library, 10 for each processor" doc:"of each client" example:"20"`
 
 	Sentinel struct {
-		Addrs    []string `yaml:"addrs" zero:"not used" doc:"host:port of some of them; one that answers is enough" example:"[redis-1:6379, redis-2:6379]"`
-		Master   string   `yaml:"master" zero:"required with addrs" doc:"what the sentinels call the server" example:"mymaster"`
-		Username string   `yaml:"username" zero:"the default user of the server" doc:"ACL user" example:"orders"`
-		Password string   `yaml:"password" doc:"of the user; a secret" example:"${REDIS_PASSWORD}"`
+		Addrs        []string        `yaml:"addrs" zero:"not used" doc:"host:port of some of them; one that answers is enough" example:"[redis-1:6379, redis-2:6379]"`
+		Master       string          `yaml:"master" zero:"required with addrs" doc:"what the sentinels call the server" example:"mymaster"`
+		Username     string          `yaml:"username" zero:"the default user of the server" doc:"ACL user" example:"orders"`
+		Password     settings.Secret `yaml:"password" doc:"of the user; a secret" example:"${REDIS_PASSWORD}"`
+		PasswordFile string          `yaml:"password_file" doc:"file that holds the password, instead of password" example:"/run/secrets/sentinel"`
 	} `yaml:"sentinel"`
 
 	Cluster struct {
@@ -33,10 +35,10 @@ type Settings struct {
 
 // Check returns a *durable.InvalidError that names a key.
 func (s Settings) Check() error {
-	if s.Username != "" && s.Password == "" {
-		return durable.Invalid("password", "", "set it: username is set")
-	}
 	return settings.First(
+		settings.OneSecret("password", s.Username != "", s.Password, s.PasswordFile),
+		settings.OneSecret("sentinel.password", s.Sentinel.Username != "", s.Sentinel.Password, s.Sentinel.PasswordFile),
+		s.TLS.Check(),
 		s.checkAddr(),
 		settings.NotNegative("db", int64(s.DB)),
 		settings.Duration("dial_timeout", s.DialTimeout),
@@ -78,15 +80,21 @@ func (s Settings) checkCluster() error {
 	return nil
 }
 
-// Config is the connection that s describes. It reads the files that TLS names.
+// Config is the connection that s describes. It reads the files of secrets and of TLS, the latter again when they change.
 func (s Settings) Config() (Config, error) {
-	secure, err := s.TLS.Config()
+	files, err := s.TLS.Files()
 	if err != nil {
 		return Config{}, err
 	}
-	return Config{
-		Addr: s.Addr, Username: s.Username, Password: s.Password, DB: s.DB, TLS: secure,
+	c := Config{
+		Addr: s.Addr, Username: s.Username, DB: s.DB, TLS: files.Config(), files: files,
 		DialTimeout: s.DialTimeout, Timeout: s.Timeout, PoolSize: s.PoolSize,
-		Sentinel: Sentinel(s.Sentinel), Cluster: Cluster(s.Cluster),
-	}, nil
+		Sentinel: Sentinel{Addrs: s.Sentinel.Addrs, Master: s.Sentinel.Master, Username: s.Sentinel.Username},
+		Cluster:  Cluster(s.Cluster),
+	}
+	if c.Password, err = settings.SecretOf(s.Password, "password_file", s.PasswordFile); err != nil {
+		return Config{}, err
+	}
+	c.Sentinel.Password, err = settings.SecretOf(s.Sentinel.Password, "sentinel.password_file", s.Sentinel.PasswordFile)
+	return c, err
 }
