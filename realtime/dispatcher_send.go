@@ -99,7 +99,7 @@ func (d *Dispatcher) giveUp(rest int) bool {
 func (d *Dispatcher) notify(batch []Notification) error {
 	ctx, cancel := context.WithTimeout(d.ctx, d.o.Timeout)
 	defer cancel()
-	err := d.backend.Notify(ctx, batch...)
+	err := d.call(ctx, batch)
 	d.mu.Lock()
 	d.stats.Batches++
 	stuck := d.stats.Stuck
