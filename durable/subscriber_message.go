@@ -22,7 +22,7 @@ func deliver(ending context.Context, out chan<- *message.Message, msg *message.M
 	case <-ending.Done():
 		return Release(errClosing)
 	case <-over:
-		return Release(context.Cause(ctx))
+		return Release(context.Cause(ctx.Context)) // not of ctx, whose own end may follow a moment later
 	}
 	select {
 	case <-given.Acked():
@@ -30,7 +30,7 @@ func deliver(ending context.Context, out chan<- *message.Message, msg *message.M
 	case <-given.Nacked():
 		return errNacked
 	case <-over:
-		return Release(context.Cause(ctx))
+		return Release(context.Cause(ctx.Context)) // not of ctx, whose own end may follow a moment later
 	}
 }
 
