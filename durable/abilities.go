@@ -55,9 +55,10 @@ type LagReporter interface {
 type PartitionLag struct {
 	Partition     int
 	Lag           int64         // records stored and not yet delivered or committed; -1 where unknown
+	Position      Position      // the last record that the group was given, or has committed; "" where there is none or it is unknown
 	Pending       int64         // delivered and not acknowledged, where the backend knows
 	OldestPending time.Duration // age of the oldest record among Pending; 0 where there is none or it is unknown
-	Members       []MemberLag   // who holds them, where the backend knows
+	Members       []MemberLag   // who holds them, and who owns the partition, where the backend knows
 }
 
 // MemberLag is what one member of a group holds of a partition.

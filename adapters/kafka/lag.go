@@ -46,6 +46,9 @@ func (b *Backend) lag(group, topic string) ([]durable.PartitionLag, error) {
 		x := durable.PartitionLag{Partition: int(p), Lag: -1}
 		if block := stored.GetBlock(topic, p); block != nil && block.Offset >= 0 {
 			x.Lag = max(0, newest-block.Offset)
+			if block.Offset > 0 {
+				x.Position = position(p, block.Offset-1, notedIncarnation(block.Metadata))
+			}
 			x.Pending = parseTally(block.Metadata).handedOut(block.Offset)
 			if x.Pending > 0 {
 				x.OldestPending = b.age(topic, p, block.Offset)

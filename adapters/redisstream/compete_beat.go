@@ -4,15 +4,19 @@ import (
 	"context"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/dualstream/dualstream/durable"
 )
 
-// maintain keeps entries in work from being claimed by others, until the membership ends.
+// maintain keeps entries in work from being claimed by others, and the member from being taken for gone, until the
+// membership ends.
 func (m *competitor) maintain() {
 	every := m.b.claimIdle() / 3
 	t := time.NewTicker(min(every, time.Second))
 	defer t.Stop()
 	var told, heard time.Duration // when the server was last told, and last heard it
+	m.show(m.ctx)
 	for {
 		select {
 		case <-t.C:
@@ -31,10 +35,30 @@ func (m *competitor) maintain() {
 				heard = now
 			}
 		}
+		m.show(ctx)
 		m.retireDone(ctx)
 		cancel()
 	}
 }
+
+// show has the server note that the member is there. Redis 7.0 does not where a read waits in vain: only where one is
+// answered, as this is, of what is pending behind every entry.
+func (m *competitor) show(ctx context.Context) {
+	pipe := m.b.control.Pipeline()
+	m.mu.Lock()
+	for _, s := range m.shares {
+		if !s.leaving {
+			pipe.XReadGroup(ctx, &redis.XReadGroupArgs{
+				Group: m.group.Name, Consumer: m.group.Member, Streams: []string{s.key, pastAll}, Count: 1, Block: -1,
+			})
+		}
+	}
+	m.mu.Unlock()
+	_, _ = pipe.Exec(ctx) // a group that is gone is the reader's to make; what fails otherwise comes again
+}
+
+// pastAll is an id behind every entry; one more has to follow it.
+const pastAll = "18446744073709551615-18446744073709551614"
 
 // loseAll ends every claim; the reader takes new ones and what is still this member's.
 func (m *competitor) loseAll() {

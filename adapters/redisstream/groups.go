@@ -14,7 +14,7 @@ import (
 
 var _ durable.GroupAdministrator = (*Backend)(nil)
 
-// seenLately is how long ago a competing member that runs was heard of at most: it reads anew after every readBlock.
+// seenLately is how long ago a competing member that runs was heard of at most: it shows itself every second.
 const seenLately = 8 * readBlock
 
 // Groups implements durable.GroupAdministrator.

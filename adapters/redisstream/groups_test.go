@@ -109,3 +109,15 @@ func TestAMemberThatJoinsMeanwhileKeepsItsGroup(t *testing.T) {
 		})
 	}
 }
+
+func TestACompetitorThatHasNothingToDoKeepsItsGroup(t *testing.T) {
+	b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
+	c := join(t, b, competing(topic, "m"))
+	begin := time.Now()
+	testenv.Await(t, time.Minute, func() bool { return time.Since(begin) > 2*seenLately }, "nothing happens")
+	if err := b.ResetGroup(t.Context(), "g", topic, durable.Newest()); !errors.Is(err, durable.ErrGroupActive) {
+		t.Errorf("got %v, want ErrGroupActive", err)
+	}
+	must(t, c.Close(t.Context()))
+	must(t, b.ResetGroup(t.Context(), "g", topic, durable.Newest())) // it is known to be gone
+}

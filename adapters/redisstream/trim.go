@@ -46,11 +46,16 @@ local function first()
   local page = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)
   return page[1] and page[1][1]
 end
+local function behind(id) -- the id before which everything up to id may go
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if #seq > 15 then return id end
+  return ms .. '-' .. string.format('%.0f', seq + 1)
+end
 local groups, safe = {}, nil
 for i, raw in ipairs(redis.call('XINFO', 'GROUPS', key)) do
   local g = info(raw)
   groups[i] = g
-  g.read = g['last-delivered-id']
+  g.read = behind(g['last-delivered-id'])
   if g['pending'] > 0 then
     local lowest = redis.call('XPENDING', key, g['name'])[2]
     if lowest and less(lowest, g.read) then g.read = lowest end

@@ -10,9 +10,12 @@ import (
 // abilities is what a backend claims: by its Capabilities, and by the optional interfaces that it implements.
 type abilities struct {
 	durable.Capabilities
-	reports     bool // durable.LagReporter
-	administers bool // durable.Administrator
-	health      bool // durable.HealthChecker
+	reports       bool // durable.LagReporter
+	administers   bool // durable.Administrator
+	managesGroups bool // durable.GroupAdministrator
+	trims         bool // durable.Trimmer
+	removes       bool // durable.Remover
+	health        bool // durable.HealthChecker
 }
 
 // abilitiesOf asks a handle that is closed at once.
@@ -22,6 +25,9 @@ func abilitiesOf(t testing.TB, h Harness) abilities {
 	a := abilities{Capabilities: b.Capabilities()}
 	_, a.reports = b.(durable.LagReporter)
 	_, a.administers = b.(durable.Administrator)
+	_, a.managesGroups = b.(durable.GroupAdministrator)
+	_, a.trims = b.(durable.Trimmer)
+	_, a.removes = b.(durable.Remover)
 	_, a.health = b.(durable.HealthChecker)
 	ctx, cancel := context.WithTimeout(context.Background(), h.Patience)
 	defer cancel()

@@ -16,6 +16,7 @@ func pauseChecks() []check {
 	spread := func(a abilities, h Harness) bool { return a.OrderedGroup && a.Partitions && h.Partitions != 1 }
 	return []check{
 		{Name: "Pause/AFullPartitionStopsNeitherItsSiblings", Needs: spread, Run: fullPartition},
+		{Name: "Pause/HoldsOneClaimBackUntilItIsResumed", Needs: spread, Run: pauseOne},
 	}
 }
 

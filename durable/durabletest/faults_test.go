@@ -30,7 +30,7 @@ func plain(f func(durable.Backend) durable.Backend) func(testing.TB) func(durabl
 
 func TestEveryFaultIsCaughtByTheCheckOfItsPromise(t *testing.T) {
 	var faults []conformance.Fault[Harness]
-	for _, f := range slices.Concat(appendFaults(), groupFaults(), startFaults(), rangeFaults(), adminFaults(), capabilityFaults(), otherFaults()) {
+	for _, f := range slices.Concat(appendFaults(), groupFaults(), startFaults(), rangeFaults(), adminFaults(), capabilityFaults(), otherFaults(), richFaults(), managedFaults(), pauseFaults()) {
 		faults = append(faults, conformance.Fault[Harness]{Name: f.name, Check: f.check, Harness: func(t testing.TB) Harness {
 			return harness(t, f.cfg, f.wrap(t))
 		}})

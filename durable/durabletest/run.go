@@ -45,7 +45,7 @@ func Run(t *testing.T, h Harness) {
 func suite() conformance.Suite[abilities, Harness, *env] {
 	return conformance.Suite[abilities, Harness, *env]{
 		Checks: slices.Concat(appendChecks(), consumeChecks(), startChecks(), topicChecks(), memberChecks(), handOverChecks(),
-			replayChecks(), rangeChecks(), limitChecks(), adminChecks(), pauseChecks(),
+			replayChecks(), rangeChecks(), limitChecks(), adminChecks(), groupChecks(), trimChecks(), pauseChecks(),
 			closeChecks()),
 		Fill: fill, Capabilities: abilitiesOf, Env: newEnv,
 	}

@@ -108,6 +108,16 @@ func TestOneTableForAllBackends(t *testing.T) {
 			var rows []row
 			must(t, json.Unmarshal(out.Bytes(), &rows))
 			check(t, rows, topic, group)
+			for _, r := range rows {
+				if r.Records > 0 && r.Position == "" {
+					t.Errorf("got %+v, want the position of the group", r)
+				}
+			}
+			out.Reset()
+			must(t, command(t.Context(), []string{"-config", path, "-topic", topic, "-json"}, &out, os.Stderr))
+			rows = nil
+			must(t, json.Unmarshal(out.Bytes(), &rows))
+			check(t, rows, topic, group) // the one group that there is
 			watch(t, "-config", path, "-topic", topic, "-group", group)
 		})
 	}
@@ -147,9 +157,16 @@ func TestTheTableNamesWhoHoldsWhatIsPending(t *testing.T) {
 	_, err = c.Fetch(t.Context(), 1)
 	must(t, err)
 	var out bytes.Buffer
-	must(t, command(t.Context(), []string{"-config", path, "-group", "g"}, &out, os.Stderr))
-	if !strings.Contains(out.String(), "slow:1") {
-		t.Errorf("got a table without the member that holds a record:\n%s", &out)
+	owner, err := stack.Durable.Consume(t.Context(), durable.Group{Name: "h", Member: "owns", Topics: durable.Topics("orders")})
+	must(t, err)
+	t.Cleanup(func() { must(t, owner.Close(context.Background())) })
+	_, err = owner.Fetch(t.Context(), 1)
+	must(t, err)
+	must(t, command(t.Context(), []string{"-config", path}, &out, os.Stderr))
+	for _, want := range []string{"slow:1", " owns\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("got a table without %q:\n%s", want, &out)
+		}
 	}
 }
 
@@ -169,7 +186,7 @@ func TestTheTableNamesWhatIsThere(t *testing.T) {
 	if len(lines) != 7 || !strings.HasPrefix(lines[0], "TOPIC") {
 		t.Fatalf("got %d lines, want a head, 3 of billing and 3 of unknown:\n%s", len(lines), &out)
 	}
-	if f := strings.Fields(lines[6]); f[0] != "orders" || f[1] != "2" || f[5] != "unknown" || f[6] != "-" {
+	if f := strings.Fields(lines[6]); f[0] != "orders" || f[1] != "2" || f[5] != "unknown" || f[7] != "-" {
 		t.Errorf("got %q, want no lag of a group that is not there", lines[6])
 	}
 	if rows, err = inspect(t.Context(), b, []string{"orders"}, nil); len(rows) != 3 || err != nil {

@@ -1,8 +1,19 @@
-// Command inspect prints what is stored in the topics of a configuration file, and how far groups are behind: one
+// Command inspect prints what is stored in the topics of a configuration file, and how far their groups are behind: one
 // table for all backends, where Redis has XINFO STREAM and XINFO GROUPS, and Kafka kafka-consumer-groups --describe.
 //
-//	go run ./examples/inspect -config examples/quickstart/redis.yaml -group quickstart
+//	go run ./examples/inspect -config examples/quickstart/redis.yaml
 //	go run ./examples/inspect -config examples/quickstart/kafka.yaml -group quickstart -watch
+//
+// The columns and what they are elsewhere:
+//
+//	RECORDS         length
+//	OLDEST, NEWEST  first-entry, last-entry; NEWEST is one before LOG-END-OFFSET
+//	GROUP           name; GROUP
+//	POSITION        last-delivered-id; one before CURRENT-OFFSET
+//	LAG             lag; LAG
+//	PENDING         pending
+//	OLDEST PENDING  the age of what XPENDING shows first
+//	MEMBERS         the members that own the partition or hold some of PENDING, and how many; CONSUMER-ID
 package main
 
 import (
@@ -109,7 +120,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	f.SetOutput(stderr)
 	f.StringVar(&s.config, "config", "", "configuration `file`; required")
 	f.Var(&s.topics, "topic", "`name` of a topic, again for more; defaults to those of the file")
-	f.Var(&s.groups, "group", "`name` of a group, again for more")
+	f.Var(&s.groups, "group", "`name` of a group, again for more; defaults to all that have consumed the topic")
 	f.BoolVar(&s.watch, "watch", false, "refresh until Ctrl-C")
 	f.DurationVar(&s.interval, "interval", time.Second, "between refreshes")
 	f.BoolVar(&s.json, "json", false, "print JSON instead of a table")

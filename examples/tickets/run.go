@@ -68,16 +68,18 @@ func play(ctx context.Context, stack *dual.Stack, s settings, l *ledger) error {
 	}
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	team := &crew{Backend: stack.Durable}
 	var members sync.WaitGroup
 	for i := range s.members {
 		members.Go(func() {
-			if err := work(working, stack, group, s, l, strconv.Itoa(i+1)); err != nil {
+			if err := work(working, team, stack.Process, group, s, l, strconv.Itoa(i+1)); err != nil {
 				stop(err)
 			}
 		})
 	}
 	var err error
 	if s.role == roleBoth {
+		team.awaitShares(working, s.members, stack.Topic())
 		err = publish(working, stack.Publisher, s.tickets, l)
 	}
 	if err == nil {
@@ -101,8 +103,7 @@ func create(ctx context.Context, b durable.Backend, g durable.Group) error {
 }
 
 // work is one member of the group. It holds no more tickets than it handles, so that others get their share.
-func work(ctx context.Context, stack *dual.Stack, g durable.Group, s settings, l *ledger, name string) error {
-	o := stack.Process
+func work(ctx context.Context, b durable.Backend, o durable.ProcessOptions, g durable.Group, s settings, l *ledger, name string) error {
 	o.Concurrency, o.MaxInFlight, o.FetchSize = s.concurrency, s.concurrency, max(1, s.concurrency/4)
 	handler := func(msg *message.Message) error {
 		l.starting(durable.Key(msg), msg.Metadata.Get(durable.MetaType))
@@ -112,7 +113,7 @@ func work(ctx context.Context, stack *dual.Stack, g durable.Group, s settings, l
 		l.handled(name, durable.Key(msg), msg.Metadata.Get(durable.MetaType))
 		return nil
 	}
-	return durable.Process(ctx, stack.Durable, g, handler, o)
+	return durable.Process(ctx, b, g, handler, o)
 }
 
 // publish stores n entries: all tickets are received, then assigned, then closed.
