@@ -2,12 +2,12 @@ package memory
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/durable/adapterkit"
 )
 
 // batch is the reused working memory of an Append.
@@ -21,29 +21,13 @@ type batch struct {
 
 // Append implements durable.Backend. Messages without a key are spread over the partitions in turn.
 func (b *Backend) Append(ctx context.Context, name string, msgs ...*message.Message) ([]durable.Position, error) {
-	if err := b.gate.Enter(ctx); err != nil {
-		return make([]durable.Position, len(msgs)), notSent(name, len(msgs), err)
-	}
-	defer b.gate.Leave()
-	if len(msgs) == 0 {
-		return nil, nil
-	}
-	if err := durable.CheckAppend(name, b.cfg.MaxMessageBytes, msgs); err != nil {
-		return make([]durable.Position, len(msgs)), fmt.Errorf("memory: %w", err)
-	}
-	t := b.topic(name)
-	w := b.store.scratch.Get().(*batch)
-	defer b.store.scratch.Put(w)
-	w.store(t, msgs)
-	return w.positions(t), nil
-}
-
-// notSent is the error of an Append of n messages that did not begin.
-func notSent(topic string, n int, err error) error {
-	if n == 0 {
-		return fmt.Errorf("memory: append to %q: %w", topic, err)
-	}
-	return fmt.Errorf("memory: %w", durable.FailAll(topic, n, durable.NotSent, err))
+	return b.gate.Append(ctx, "memory", name, b.cfg.MaxMessageBytes, msgs, func() ([]durable.Position, error) {
+		t := b.topic(name)
+		w := b.store.scratch.Get().(*batch)
+		defer b.store.scratch.Put(w)
+		w.store(t, msgs)
+		return w.positions(t), nil
+	})
 }
 
 // store places msgs and appends them, each partition's as one batch.
@@ -103,7 +87,7 @@ func (w *batch) collect(p int, msgs []*message.Message) {
 func (w *batch) positions(t *topic) []durable.Position {
 	w.text, w.ends = w.text[:0], w.ends[:0]
 	for _, p := range w.place {
-		w.text = t.appendPosition(w.text, p, w.first[p])
+		w.text = adapterkit.AppendPosition(w.text, p, w.first[p], t.incarnation)
 		w.ends = append(w.ends, len(w.text))
 		w.first[p]++
 	}

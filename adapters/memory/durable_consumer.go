@@ -141,7 +141,7 @@ func (c *consumer) Ack(ctx context.Context, ds ...durable.Delivery) error {
 	g := c.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	late := c.seats.Ack(ds, offsetOf, func(s *seat, finished []int64) {
+	late := c.seats.Ack(ds, adapterkit.Offset, func(s *seat, finished []int64) {
 		s.Of.finish(finished)
 		c.handOver(s.Of)
 	})
@@ -154,7 +154,7 @@ func (c *consumer) Release(ds ...durable.Delivery) {
 	g := c.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c.seats.Release(ds, offsetOf, func(s *seat) {
+	c.seats.Release(ds, adapterkit.Offset, func(s *seat) {
 		s.Of.commit()
 		c.handOver(s.Of)
 	})

@@ -72,7 +72,7 @@ func (c *consumer) deliveries() []durable.Delivery {
 	ends := make([]int, len(c.found))
 	for i := range c.found {
 		f := &c.found[i]
-		text = f.seat.Of.topic.appendPosition(text, f.seat.Of.partition, f.offset)
+		text = adapterkit.AppendPosition(text, f.seat.Of.partition, f.offset, f.seat.Of.topic.incarnation)
 		ends[i] = len(text)
 		out[i] = durable.Delivery{
 			Message:  f.rec.message(&data),

@@ -80,7 +80,7 @@ func (t *topic) stretch(p int, r durable.Range) (stretch, error) {
 	if !named {
 		return s, nil
 	}
-	to, err := t.offset(p, pos)
+	to, err := adapterkit.OffsetOf(pos, p, t.incarnation)
 	s.end = min(s.end, to+1)
 	return s, err
 }
@@ -137,7 +137,7 @@ func (r *replay) pass(ctx context.Context) (n int, stop bool, err error) {
 			return n, true, fmt.Errorf("offset %d of partition %d was trimmed: %w", s.next, s.partition, durable.ErrPositionExpired)
 		}
 		for j := range recs {
-			if err := r.interrupted(ctx); err != nil {
+			if err := adapterkit.Ended(ctx, r.backend.gate.Done()); err != nil {
 				return n, true, err
 			}
 			if recs[j].at >= s.untilNanos {
@@ -152,15 +152,6 @@ func (r *replay) pass(ctx context.Context) (n int, stop bool, err error) {
 		}
 	}
 	return n, false, nil
-}
-
-func (r *replay) interrupted(ctx context.Context) error {
-	select {
-	case <-r.backend.gate.Done():
-		return durable.ErrClosed
-	default:
-		return ctx.Err()
-	}
 }
 
 func (s *stretch) record(rec *record) durable.Record {

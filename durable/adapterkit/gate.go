@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -55,6 +57,34 @@ func (g *Gate) Leave() {
 
 // Done is closed when Close is called: calls that wait end then.
 func (g *Gate) Done() <-chan struct{} { return g.done }
+
+// Append does what every Append begins with: it checks msgs, of at most maxBytes each (0: any size), and calls store
+// within the gate, which returns the position of each, or a *BatchError of what became of each. Any other error of store
+// says that nothing was sent. All errors are wrapped with the name of the backend.
+func (g *Gate) Append(ctx context.Context, name, topic string, maxBytes int, msgs []*message.Message, store func() ([]durable.Position, error)) ([]durable.Position, error) {
+	var ps []durable.Position
+	err := g.Enter(ctx)
+	if err == nil {
+		defer g.Leave()
+		if len(msgs) == 0 {
+			return nil, nil
+		}
+		if err = durable.CheckAppend(topic, maxBytes, msgs); err == nil {
+			ps, err = store()
+		}
+	}
+	var batch *durable.BatchError
+	switch {
+	case err == nil:
+		return ps, nil
+	case !errors.As(err, &batch) && len(msgs) > 0:
+		err = durable.FailAll(topic, len(msgs), durable.NotSent, err)
+	}
+	if ps == nil {
+		ps = make([]durable.Position, len(msgs))
+	}
+	return ps, fmt.Errorf("%s: %w", name, err)
+}
 
 // Keep has Close close c, unless Forget comes first. Call it between Enter and Leave.
 func (g *Gate) Keep(c Closer) {
@@ -110,7 +140,7 @@ func (g *Gate) Close(ctx context.Context) error {
 // time.Tick. It ends with ErrClosed when closed is, and with ctx's error.
 func Until[T any](ctx context.Context, closed <-chan struct{}, again <-chan T, try func() (bool, error)) error {
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := Ended(ctx, closed); err != nil {
 			return err
 		}
 		if ok, err := try(); ok || err != nil {
@@ -119,8 +149,17 @@ func Until[T any](ctx context.Context, closed <-chan struct{}, again <-chan T, t
 		select {
 		case <-again:
 		case <-closed:
-			return durable.ErrClosed
 		case <-ctx.Done():
 		}
+	}
+}
+
+// Ended is ErrClosed where closed is, else ctx's error.
+func Ended(ctx context.Context, closed <-chan struct{}) error {
+	select {
+	case <-closed:
+		return durable.ErrClosed
+	default:
+		return ctx.Err()
 	}
 }

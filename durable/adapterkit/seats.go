@@ -71,33 +71,37 @@ func (s *Seats[S]) Share(n int, fetch func(seat *Seat[S], most int) (took int, e
 	return nil
 }
 
-// Ack finishes the claim of each of ds through it, at the offset that its position names, and calls done with what that
-// finished. It returns how many of ds came late: their claim is not held, or the position is none.
-func (s *Seats[S]) Ack(ds []durable.Delivery, offset func(durable.Position) (int64, bool), done func(seat *Seat[S], finished []int64)) (late int64) {
+// Ack finishes the claim of each of ds through it, at the offset that offset tells, and calls done with what that
+// finished, unless it is nil. It returns how many of ds came late: their claim is not held, or there is no offset.
+func (s *Seats[S]) Ack(ds []durable.Delivery, offset func(*durable.Delivery) (int64, bool), done func(seat *Seat[S], finished []int64)) (late int64) {
 	for i := range ds {
-		at, ok := offset(ds[i].Position)
+		at, ok := offset(&ds[i])
 		seat := s.Find(ds[i].Claim)
 		if seat == nil || !ok {
 			late++
 			continue
 		}
-		done(seat, seat.AckThrough(at))
+		if finished := seat.AckThrough(at); done != nil {
+			done(seat, finished)
+		}
 	}
 	return late
 }
 
-// Release gives ds back, and calls done for each seat that has some of them.
-func (s *Seats[S]) Release(ds []durable.Delivery, offset func(durable.Position) (int64, bool), done func(seat *Seat[S])) {
+// Release gives ds back, and calls done for each seat that has some of them, unless it is nil.
+func (s *Seats[S]) Release(ds []durable.Delivery, offset func(*durable.Delivery) (int64, bool), done func(seat *Seat[S])) {
 	for _, seat := range s.All() {
 		var back []int64
 		for i := range ds {
-			if at, ok := offset(ds[i].Position); ok && ds[i].Claim == seat.Claim {
+			if at, ok := offset(&ds[i]); ok && ds[i].Claim == seat.Claim {
 				back = append(back, at)
 			}
 		}
 		if len(back) > 0 {
 			seat.Release(back...)
-			done(seat)
+			if done != nil {
+				done(seat)
+			}
 		}
 	}
 }

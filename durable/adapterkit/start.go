@@ -56,19 +56,27 @@ type Log interface {
 	// Behind is the offset behind the record at p. A position of another incarnation of the topic, or one that is no
 	// longer stored, is ErrPositionExpired.
 	Behind(p durable.Position) (int64, error)
-	// Since is the offset of the first record stored at t or later; ErrUnsupported where nobody knows.
-	Since(t time.Time) (int64, error)
+}
+
+// Clock is a Log that finds records by their time.
+type Clock interface {
+	// Since is the offset of the first record stored at t or later.
+	Since(t time.Time) int64
 }
 
 // Resolve is the offset at which s begins in a partition. A start that is not stored is ErrPositionExpired together
-// with the offset of the oldest record.
+// with the offset of the oldest record. A time is ErrUnsupported where l is not a Clock.
 func Resolve(s durable.Start, partition int, l Log) (int64, error) {
 	oldest, end := l.Bounds()
 	switch s.Kind() {
 	case durable.StartNewest:
 		return end, nil
 	case durable.StartAt:
-		return l.Since(s.Time())
+		clock, ok := l.(Clock)
+		if !ok {
+			return oldest, durable.ErrUnsupported
+		}
+		return clock.Since(s.Time()), nil
 	case durable.StartAfter:
 		pos, named := s.Cursor()[partition]
 		if !named {

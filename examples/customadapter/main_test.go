@@ -65,3 +65,26 @@ func TestEveryBlockOfTheGuideIsPartOfTheExample(t *testing.T) {
 		t.Errorf("got %d blocks of code, want the steps of the guide", checked)
 	}
 }
+
+func TestTheAdaptersAreAsSmallAsTheGuideSays(t *testing.T) {
+	for dir, most := range map[string]int{"filelog": 299, "sockbus": 99} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := 0
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines += strings.Count(string(data), "\n")
+		}
+		if lines == 0 || lines > most {
+			t.Errorf("%s has %d lines with its comments, want at most %d", dir, lines, most)
+		}
+	}
+}

@@ -156,7 +156,7 @@ func TestATornTailIsCut(t *testing.T) {
 	if _, err := b.Append(t.Context(), topic, event("1", "a")); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, topic, "log")
+	path := filepath.Join(dir, topic+".log")
 	before := read(t, path)
 	if _, err := b.Append(t.Context(), topic, event("2", "a")); err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestALogThatLostItsEndIsRefused(t *testing.T) {
 	if _, err := b.Append(t.Context(), topic, event("1", "a")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(filepath.Join(dir, topic, "log"), 50); err != nil {
+	if err := os.Truncate(filepath.Join(dir, topic+".log"), 50); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Append(t.Context(), topic, event("2", "a")); err == nil || !strings.Contains(err.Error(), "restore it") {

@@ -40,8 +40,8 @@ func TestConformance(t *testing.T) {
 		Foreign: func(t testing.TB, topic string) {
 			text := "not JSON"
 			line := fmt.Sprintf("%08x %s\n", crc32.ChecksumIEEE([]byte(text)), text)
-			image := read(t, filepath.Join(dir, topic, "log"))
-			if err := os.WriteFile(filepath.Join(dir, topic, "log"), []byte(image+line), 0o600); err != nil {
+			image := read(t, filepath.Join(dir, topic+".log"))
+			if err := os.WriteFile(filepath.Join(dir, topic+".log"), []byte(image+line), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		},

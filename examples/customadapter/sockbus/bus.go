@@ -15,51 +15,40 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/realtime"
 )
-
-const patience = 100 * time.Millisecond // with a process that does not read
 
 // Settings are the keys of the section realtime.sockbus of a configuration file.
 type Settings struct {
 	Dir string `yaml:"dir"` // where the sockets are, at most 90 bytes; it is made
 }
 
-// Bus implements realtime.Backend. Subscriptions and Health are those of the embedded bus of this process.
+// Bus implements realtime.Backend. Its Table has the subscriptions of this process.
 type Bus struct {
-	*memory.Realtime
+	*realtime.Table
 	conn   *net.UnixConn
 	reader sync.WaitGroup
-	mu     sync.Mutex // one Notify at a time, which patience bounds, so that numbers arrive in order
-	sent   uint64     // notifications so far
+	mu     sync.Mutex // one Notify at a time, so that numbers arrive in order
+	sent   uint64
 }
 
 // Open binds a socket in the directory.
 func Open(s Settings) (*Bus, error) {
-	local, err := memory.NewRealtime(memory.RealtimeConfig{})
-	if err = errors.Join(err, os.MkdirAll(s.Dir, 0o750)); err != nil {
+	_ = os.MkdirAll(s.Dir, 0o750) // without it the next call fails
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(s.Dir, rand.Text()[:12]), Net: "unixgram"})
+	if err != nil {
 		return nil, err
 	}
-	b := &Bus{Realtime: local}
-	name := &net.UnixAddr{Name: filepath.Join(s.Dir, rand.Text()[:12]), Net: "unixgram"}
-	if b.conn, err = net.ListenUnixgram("unixgram", name); err != nil {
-		return nil, err
-	}
+	b := &Bus{conn: conn, Table: realtime.NewTable(realtime.Capabilities{Backend: "sockbus", Patterns: true, MaxNotification: realtime.MaxSize}, 0)}
 	b.reader.Go(b.read)
 	return b, nil
-}
-
-// Capabilities implements realtime.Backend.
-func (b *Bus) Capabilities() realtime.Capabilities {
-	return realtime.Capabilities{Backend: "sockbus", Patterns: true, MaxNotification: realtime.MaxSize}
 }
 
 // Notify implements realtime.Backend.
 func (b *Bus) Notify(ctx context.Context, ns ...realtime.Notification) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err := errors.Join(b.Health(ctx), ctx.Err(), realtime.CheckNotify(ns)); err != nil {
+	if err := b.Check(ctx, ns); err != nil {
 		return err
 	}
 	peers, err := filepath.Glob(filepath.Join(filepath.Dir(b.conn.LocalAddr().String()), "*"))
@@ -72,7 +61,7 @@ func (b *Bus) Notify(ctx context.Context, ns ...realtime.Notification) error {
 
 // send gives up with a peer that has gone or does not read: when it reads again, the numbers tell that it missed some.
 func (b *Bus) send(peer *net.UnixAddr, ns []realtime.Notification) {
-	err := b.conn.SetWriteDeadline(time.Now().Add(patience))
+	err := b.conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 	for i := 0; i < len(ns) && err == nil; i++ {
 		data := append(binary.BigEndian.AppendUint64(nil, b.sent+uint64(i)), ns[i].Channel+"\n"...)
 		_, err = b.conn.WriteToUnix(ns[i].AppendJSON(data), peer)
@@ -97,17 +86,14 @@ func (b *Bus) read() {
 		expected[from.Name] = number + 1
 		channel, text, _ := strings.Cut(string(buf[8:size]), "\n")
 		if n, err := realtime.ParseNotification(channel, []byte(text)); err == nil {
-			_ = b.Realtime.Notify(context.Background(), n) // fails after Close only
+			b.Put(n)
 		}
 	}
 }
 
 // Close implements realtime.Backend. It removes the socket.
 func (b *Bus) Close(ctx context.Context) error {
-	err := b.conn.Close()
-	if errors.Is(err, net.ErrClosed) {
-		err = nil
-	}
+	_ = b.conn.Close() // fails where it is closed already
 	b.reader.Wait()
-	return errors.Join(err, b.Realtime.Close(ctx))
+	return b.Table.Close(ctx)
 }

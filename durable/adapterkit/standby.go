@@ -1,0 +1,216 @@
+package adapterkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+// Reader is a Log that is read record by record.
+type Reader interface {
+	Log
+	// Look moves the end of Bounds to where it is now.
+	Look() error
+	// Read is the record at an offset within Bounds, and the offset of the next one.
+	Read(offset int64) (rec durable.Record, next int64, err error)
+}
+
+// Place is a group's place in a topic of one partition, where one member at a time works: the one that holds a lock or
+// a lease of the store. Its positions are those of AppendPosition. Standby calls its methods one at a time.
+type Place interface {
+	Reader
+	// Enter stores what start returns as the group's place where it has none, so that only one member does.
+	Enter(start func() (int64, error)) error
+	// Hold makes the caller the holder, unless another member is: then ok is false. It does not wait. At is where the
+	// group goes on, and epoch is greater with every holder. An ErrPositionExpired comes with the oldest offset as at.
+	// Store follows, where the member goes on.
+	Hold() (at, epoch int64, ok bool, err error)
+	// Store keeps for the group that everything before through is acknowledged, and the epoch of the hold.
+	Store(through int64) error
+	// Close ends the hold, if any.
+	Close() error
+}
+
+// Standby is a durable.Consumer for stores that have locks but tell nobody that something was stored: for each topic
+// the member that gets the lock works, and the others stand by and look again from time to time.
+type Standby struct {
+	backend string
+	gate    *Gate
+	group   durable.Group
+	poll    time.Duration
+	life    context.Context // of its claims
+	end     context.CancelFunc
+
+	mu     sync.Mutex // held while the places are called
+	topics []*standing
+	seats  Seats[*standing]
+}
+
+// standing is a member's place in one topic.
+type standing struct {
+	topic string
+	place Place
+	holds bool
+}
+
+var _ durable.Consumer = (*Standby)(nil)
+
+// NewStandby returns a member of g, which looks every poll and is closed with gate. Join opens its place in a topic. Name
+// is the backend's, for errors.
+func NewStandby(ctx context.Context, name string, gate *Gate, g durable.Group, poll time.Duration, join func(topic string) (Place, error)) (*Standby, error) {
+	s := &Standby{backend: name, gate: gate, group: g, poll: poll}
+	if err := durable.CheckGroup(g); err != nil {
+		return nil, s.wrap("consume", err)
+	}
+	if err := gate.Enter(ctx); err != nil {
+		return nil, s.wrap("consume", err)
+	}
+	defer gate.Leave()
+	s.life, s.end = context.WithCancel(context.Background())
+	for _, t := range g.Topics {
+		if err := s.join(t, join); err != nil {
+			return nil, errors.Join(s.wrap(fmt.Sprintf("consume %q", t.Topic), err), s.Close(ctx))
+		}
+	}
+	gate.Keep(s)
+	return s, nil
+}
+
+// join adds a topic, in which the group has a place then.
+func (s *Standby) join(t durable.TopicStart, join func(topic string) (Place, error)) error {
+	start := t.Start.Or(s.group.Start)
+	if err := CheckStart(start, 1); err != nil {
+		return err
+	}
+	p, err := join(t.Topic)
+	if err != nil {
+		return err
+	}
+	s.topics = append(s.topics, &standing{topic: t.Topic, place: p})
+	return p.Enter(func() (int64, error) {
+		at, err := Resolve(start, 0, p)
+		return at, s.settle(t.Topic, err)
+	})
+}
+
+func (s *Standby) settle(topic string, err error) error {
+	return OnExpired(s.group.OnExpired, err, func(err error) {
+		slog.Warn(s.backend+": going on at the oldest record", "group", s.group.Name, "topic", topic, "error", err)
+	})
+}
+
+// Fetch implements durable.Consumer.
+func (s *Standby) Fetch(ctx context.Context, most int) (ds []durable.Delivery, err error) {
+	err = Until(ctx, s.life.Done(), time.Tick(s.poll), func() (bool, error) {
+		ds, err = s.take(max(most, 1))
+		return len(ds) > 0, err
+	})
+	if len(ds) > 0 {
+		return ds, nil // an error comes again
+	}
+	return nil, s.wrap("fetch", err)
+}
+
+func (s *Standby) take(most int) (ds []durable.Delivery, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life.Err() != nil {
+		return nil, durable.ErrClosed
+	}
+	for _, x := range s.topics {
+		if !x.holds {
+			err = errors.Join(err, s.hold(x))
+		}
+	}
+	return ds, errors.Join(err, s.seats.Share(most, func(seat *Seat[*standing], most int) (int, error) {
+		some, err := seat.Of.fetch(seat, most)
+		ds = append(ds, some...)
+		return len(some), err
+	}))
+}
+
+// hold takes a seat at x where nobody else has it.
+func (s *Standby) hold(x *standing) error {
+	at, epoch, ok, err := x.place.Hold()
+	if err := s.settle(x.topic, err); err != nil || !ok {
+		return err
+	}
+	seat := &Seat[*standing]{Of: x, Claim: durable.NewClaim(s.life, x.topic, 0, epoch)}
+	seat.Reset(at)
+	s.seats.Add(seat)
+	x.holds = true
+	return x.place.Store(at)
+}
+
+// fetch hands out at most so many records: what was released first, then what is new.
+func (x *standing) fetch(seat *Seat[*standing], most int) (ds []durable.Delivery, err error) {
+	if err := x.place.Look(); err != nil {
+		return nil, err
+	}
+	_, end := x.place.Bounds()
+	for len(ds) < most && seat.Want() < end {
+		at := seat.Want()
+		rec, next, err := x.place.Read(at)
+		if err != nil {
+			return ds, err
+		}
+		seat.Hand(at, next)
+		ds = append(ds, durable.Delivery{
+			Message: rec.Message, Topic: x.topic, Position: rec.Position, Claim: seat.Claim, Key: rec.Key, Attempt: 1,
+			StoredAt: rec.StoredAt, DecodeErr: rec.DecodeErr,
+		})
+	}
+	return ds, nil
+}
+
+// Ack implements durable.Consumer.
+func (s *Standby) Ack(_ context.Context, ds ...durable.Delivery) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seats.Ack(ds, Offset, nil)
+	for _, seat := range s.seats.All() {
+		err = errors.Join(err, seat.Of.place.Store(seat.Through()))
+	}
+	return s.wrap("ack", err)
+}
+
+// Release implements durable.Consumer.
+func (s *Standby) Release(ds ...durable.Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seats.Release(ds, Offset, nil)
+}
+
+// SetTopics implements durable.Consumer: it is ErrUnsupported.
+func (s *Standby) SetTopics(context.Context, ...durable.TopicStart) error {
+	return s.wrap("set topics", durable.ErrUnsupported)
+}
+
+// Close implements durable.Consumer. Others may hold the member's places at once.
+func (s *Standby) Close(context.Context) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end()
+	for _, seat := range s.seats.All() {
+		seat.Claim.Lose(durable.ErrClosed)
+		s.seats.Remove(seat)
+	}
+	for _, x := range s.topics {
+		err = errors.Join(err, x.place.Close())
+	}
+	s.topics = nil
+	s.gate.Forget(s)
+	return s.wrap("close", err)
+}
+
+func (s *Standby) wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %s as %q: %w", s.backend, what, s.group.Name, err)
+}
