@@ -1,6 +1,9 @@
 SHELL := /bin/bash
 GO ?= go
 GOLANGCI_VERSION := v2.15.0
+GOVULNCHECK_VERSION := v1.1.4
+# The database of make vuln; without that network file:///DIR, which cmd/gendb of github.com/golang/vulndb makes.
+VULNDB ?= https://vuln.go.dev
 BIN := $(CURDIR)/bin
 LINTER := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 PKGS := ./...
@@ -9,7 +12,7 @@ in-modules = @for m in $(MODULES); do echo "$$m: $(1)"; (cd $$m && $(1)) || exit
 
 .DEFAULT_GOAL := help
 
-.PHONY: help build lint test race soak bench services services-down
+.PHONY: help build lint vuln test race soak bench services services-down
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -24,6 +27,10 @@ lint: $(LINTER) ## Run go vet, golangci-lint and the dependency check of the cor
 	@bad=$$($(GO) list -deps ./durable ./realtime ./dual | grep -E 'sarama|go-redis|franz-go|prometheus|testify' || true); \
 	if [ -n "$$bad" ]; then echo "the core packages reach: $$bad"; exit 1; fi
 	$(call in-modules,$(GO) vet ./...)
+
+vuln: ## Look for known vulnerabilities that the code reaches; needs the database, see VULNDB
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) -db $(VULNDB) $(PKGS)
+	$(call in-modules,$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) -db $(VULNDB) ./...)
 
 $(LINTER):
 	mkdir -p $(BIN)
