@@ -32,7 +32,9 @@ func onMemory(t *testing.T) durable.Backend {
 
 func onRedis(t *testing.T, addr string) durable.Backend {
 	t.Helper()
-	b, err := redisstream.Open(t.Context(), redisstream.Config{Connection: redisstream.Connection{Addr: addr}})
+	b, err := redisstream.Open(t.Context(), redisstream.Config{
+		Connection: redisstream.Connection{Addr: addr}, ClaimIdle: claimIdle,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
