@@ -27,6 +27,8 @@ type Delivery struct {
 	Claim *Claim
 	// Key orders: deliveries with one key are handled one after the other. "" has no order.
 	Key string
+	// Size is what the function Size says of Message, where the backend knows it without counting again; 0: it does not.
+	Size int
 	// Attempt is 1 for the first delivery and counts handler starts as far as the backend can.
 	Attempt int
 	// StoredAt is the backend's time of storing; zero where it has none.

@@ -136,7 +136,7 @@ func (r *run) tasks(ds []Delivery) (ts []*task, total int) {
 		} else {
 			ts[i] = newTask(ds[i])
 		}
-		if ds[i].Message != nil {
+		if ts[i].size = ds[i].Size; ts[i].size == 0 && ds[i].Message != nil {
 			ts[i].size = Size(ds[i].Message)
 		}
 		total += ts[i].size

@@ -12,21 +12,23 @@ import (
 
 // decoded is a record as a message.
 type decoded struct {
-	msg *message.Message
-	key string
-	err error // why it is not a message of the configured format
+	msg  *message.Message
+	key  string
+	size int   // as durable.Size says; 0 where it was not counted
+	err  error // why it is not a message of the configured format
 }
 
-func (b *Backend) decode(topic string, partition int32, r rec) decoded {
+// decode reads r. The values of its headers become part of values, which has room for them.
+func (b *Backend) decode(topic string, partition int32, r rec, values *strings.Builder) decoded {
 	if b.cfg.Marshaler == nil {
-		msg := unmarshal(r.Record)
-		return decoded{msg: msg, key: recordKey(r.Key, msg)}
+		msg, size := unmarshal(r.Record, values)
+		return decoded{msg: msg, key: recordKey(r.Key, msg), size: size}
 	}
 	msg, err := b.cfg.Marshaler.Unmarshal(&sarama.ConsumerMessage{
-		Headers: r.Headers, Timestamp: r.at, Key: r.Key, Value: r.Value, Topic: topic, Partition: partition, Offset: r.offset,
+		Headers: r.Headers, Timestamp: r.at, Key: own(r.Key), Value: own(r.Value), Topic: topic, Partition: partition, Offset: r.offset,
 	})
 	if err != nil || msg == nil {
-		raw := message.NewMessage("", r.Value)
+		raw := message.NewMessage("", own(r.Value))
 		return decoded{msg: raw, key: string(r.Key), err: fmt.Errorf("kafka: unmarshal %s/%d:%d: %w", topic, partition, r.offset, orNil(err))}
 	}
 	return decoded{msg: msg, key: recordKey(r.Key, msg)}
@@ -51,19 +53,28 @@ func recordKey(raw []byte, msg *message.Message) string {
 // smallMap is how many entries an empty map takes in one allocation.
 const smallMap = 8
 
-// unmarshal reads what watermill-kafka's DefaultMarshaler wrote. The values of all headers share one allocation.
-func unmarshal(rec *sarama.Record) *message.Message {
-	n := 0
-	for _, h := range rec.Headers {
-		n += len(h.Value)
+// headerBytes is how long the values of the headers of recs are.
+func headerBytes(recs []rec) (n int) {
+	for i := range recs {
+		for _, h := range recs[i].Headers {
+			n += len(h.Value)
+		}
 	}
-	var values strings.Builder
-	values.Grow(n)
+	return n
+}
+
+// own is b without room behind it: there is the next record of the response, which an append would write over.
+func own(b []byte) []byte { return b[:len(b):len(b)] }
+
+// unmarshal reads what watermill-kafka's DefaultMarshaler wrote, and tells the size of the message.
+func unmarshal(rec *sarama.Record, values *strings.Builder) (msg *message.Message, size int) {
+	start := values.Len()
 	for _, h := range rec.Headers {
 		values.Write(h.Value)
 	}
-	all := values.String()
-	msg := message.NewMessage("", rec.Value)
+	all := values.String()[start:]
+	size = len(all) + len(rec.Value)
+	msg = message.NewMessage("", own(rec.Value))
 	if len(rec.Headers) > smallMap {
 		msg.Metadata = make(message.Metadata, len(rec.Headers))
 	}
@@ -74,9 +85,10 @@ func unmarshal(rec *sarama.Record) *message.Message {
 			msg.UUID = value
 			continue
 		}
+		size += len(h.Key)
 		msg.Metadata[headerName(h.Key)] = value
 	}
-	return msg
+	return msg, size
 }
 
 // headerName is string(b), without an allocation for the names that nearly every record has.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dualstream/dualstream/durable"
 )
@@ -120,11 +121,13 @@ func (c *consumer) decodeAll(again []durable.Delivery, raw []portion) []durable.
 	}
 	all, start, i := string(buf), 0, 0
 	for _, p := range raw {
+		var values strings.Builder // of the portion: its messages share memory in any case, that of their payloads
+		values.Grow(headerBytes(p.recs))
 		for _, r := range p.recs {
-			d := c.b.decode(p.claim.Topic(), int32(p.claim.Partition()), r)
+			d := c.b.decode(p.claim.Topic(), int32(p.claim.Partition()), r, &values)
 			ds = append(ds, durable.Delivery{
 				Message: d.msg, Topic: p.claim.Topic(), Position: durable.Position(all[start:ends[i]]), Claim: p.claim,
-				Key: d.key, Attempt: 1 + p.counts.times(r.offset), StoredAt: r.at, DecodeErr: d.err,
+				Key: d.key, Attempt: 1 + p.counts.times(r.offset), StoredAt: r.at, DecodeErr: d.err, Size: d.size,
 			})
 			start, i = ends[i], i+1
 		}

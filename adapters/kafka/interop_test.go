@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/IBM/sarama"
@@ -55,7 +56,10 @@ func TestTheFormatIsTheOriginals(t *testing.T) {
 		}
 		rec := &sarama.ConsumerMessage{Headers: got.Headers, Value: got.Value}
 		back, err := original.Unmarshal(rec)
-		ours := unmarshal(&sarama.Record{Headers: rec.Headers, Value: rec.Value})
+		ours, size := unmarshal(&sarama.Record{Headers: rec.Headers, Value: rec.Value}, new(strings.Builder))
+		if size != durable.Size(ours) {
+			t.Errorf("the size: got %d, want %d", size, durable.Size(ours))
+		}
 		if err != nil || !ours.Equals(back) || !back.Equals(msg) {
 			t.Errorf("read back: got %v, %v, want %v", ours, err, back)
 		}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -287,4 +288,20 @@ func TestCloseInAReplayLoopEndsTheLoop(t *testing.T) {
 		t.Errorf("after %d rounds the loop ended with %v, want ErrClosed in the second", n, last)
 	}
 	b.wg.Wait()
+}
+
+func TestAHandlerThatAppendsToAPayloadWritesOverNoOther(t *testing.T) {
+	b := opened(t)
+	topic := newTopic(t, b, 1)
+	msgs := events(100, oneKey)
+	mustAppend(t, b, topic, msgs...)
+	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)})
+	defer closeNow(t, c)
+	for i := range msgs { // one at a time: the rest is not decoded yet
+		got := fetch(t, c, 1)[0].Message
+		if !got.Equals(msgs[i]) {
+			t.Fatalf("message %d: got %q, %v", i, got.Payload, got.Metadata)
+		}
+		_ = append(got.Payload, bytes.Repeat([]byte{0xff}, 64)...)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -209,8 +210,10 @@ func (s *replay) digest(resp *sarama.FetchResponse, parts []*part) ([]durable.Re
 			continue
 		}
 		recs, err := p.scan(block)
+		var values strings.Builder
+		values.Grow(headerBytes(recs))
 		for _, r := range recs {
-			d := s.b.decode(s.topic, p.partition, r)
+			d := s.b.decode(s.topic, p.partition, r, &values)
 			out = append(out, durable.Record{
 				Message: d.msg, Topic: s.topic, Partition: int(p.partition), Position: position(p.partition, r.offset, s.of),
 				Key: d.key, StoredAt: r.at, DecodeErr: d.err,
