@@ -3,6 +3,8 @@ package dual_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,6 +25,17 @@ func FuzzAnyFileIsReadOrRefused(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
+	files, err := filepath.Glob(filepath.Join("testdata", "bad", "*.yaml"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		t.Setenv("DS_SECRET", secret)
 		cfg, err := check(text)
@@ -31,10 +44,28 @@ func FuzzAnyFileIsReadOrRefused(f *testing.F) {
 			if !errors.Is(err, dual.ErrConfig) || !errors.As(err, &bad) || bad.File != "f.yaml" || bad.Problem == "" {
 				t.Errorf("got %v, want a *ConfigError of the file", err)
 			}
+		} else {
+			roundTrip(t, cfg)
 		}
 		shown := fmt.Sprintf("%v %+v", cfg, cfg)
 		if strings.Contains(text, "password: ${DS_SECRET}\n") && (strings.Contains(shown, secret) || strings.Contains(fmt.Sprint(err), secret)) {
 			t.Errorf("the secret is shown: %s %v", shown, err)
 		}
 	})
+}
+
+// roundTrip holds that an effective configuration loads again and is its own.
+func roundTrip(t *testing.T, cfg *dual.Config) {
+	t.Helper()
+	once, err := cfg.Effective(openers())
+	if err != nil {
+		t.Fatalf("a file that is accepted: %v", err)
+	}
+	again, err := check(once)
+	if err != nil {
+		t.Fatalf("the effective configuration is refused: %v\n%s", err, once)
+	}
+	if twice, err := again.Effective(openers()); err != nil || twice != once {
+		t.Errorf("%v: got\n%s\nwant\n%s", err, twice, once)
+	}
 }
