@@ -125,11 +125,23 @@ func plainName(s, extra string) bool {
 	return true
 }
 
+// hasControl looks at eight bytes at a time, as long as they are printable ASCII.
 func hasControl(s string) bool {
+	for len(s) >= 8 && isPrintable(s) {
+		s = s[8:]
+	}
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] == 0x7f {
 			return true
 		}
 	}
 	return false
+}
+
+// isPrintable tells whether the first eight bytes of s are printable ASCII: none is over 0x7f, below 0x20, or 0x7f.
+func isPrintable(s string) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	return (w|(w-0x20*each)|(w+each))&high == 0
 }
