@@ -20,7 +20,9 @@ import (
 
 const patience = 20 * time.Second
 
-func TestMain(m *testing.M) { testenv.Main(m, map[string]func(){"reserve": reserveAndHang, "process": processAndHang}) }
+func TestMain(m *testing.M) {
+	testenv.Main(m, map[string]func(){"reserve": reserveAndHang, "process": processAndHang})
+}
 
 func open(t testing.TB, cfg redisdedupe.Config) *redisdedupe.Store {
 	t.Helper()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -32,31 +33,49 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
+// The servers are its own, because everything in the topic is counted.
 func TestMetricsAreServedUntilInterrupted(t *testing.T) {
+	t.Run("memory", func(t *testing.T) { served(t, "memory", "memory") })
+	t.Run("redis", func(t *testing.T) {
+		t.Setenv("REDIS_ADDR", testenv.StartRedis(t, testenv.RedisOptions{}).Addr())
+		served(t, "redisstream", "redispubsub", "-config", redisYAML)
+	})
+	t.Run("kafka", func(t *testing.T) {
+		t.Setenv("REDIS_ADDR", testenv.Redis(t))
+		t.Setenv("KAFKA_BROKERS", strings.Join(testenv.StartKafka(t, testenv.KafkaOptions{}).Brokers(), ","))
+		served(t, "kafka", "redispubsub", "-config", kafkaYAML)
+	})
+}
+
+// served runs the command with -metrics and looks at what it serves about its durable and its real-time backend.
+func served(t *testing.T, store, bus string, args ...string) {
 	ctx, interrupt := context.WithCancel(t.Context())
-	var shown, out lines
+	defer interrupt()
+	var out lines
 	ended := make(chan error, 1)
-	go func() {
-		ended <- command(ctx, []string{"-events", "300", "-members", "2", "-metrics", "127.0.0.1:0"}, &shown, &out)
-	}()
-	const before, after = "still serving http://", "/metrics"
+	group := testenv.Name(t, "quickstart")
+	args = append(args, "-json", "-events", "300", "-members", "2", "-group", group, "-metrics", "127.0.0.1:0")
+	go func() { ended <- command(ctx, args, io.Discard, &out) }()
+	const before, after = "serving http://", "/metrics"
 	testenv.Await(t, time.Minute, func() bool { return strings.Contains(out.String(), before) }, "the run is over")
 	_, rest, _ := strings.Cut(out.String(), before)
 	addr, _, _ := strings.Cut(rest, after)
-	if text := out.String(); !strings.Contains(text, "from now on: http://"+addr) || !strings.HasSuffix(text, "Ctrl-C ends it\n") {
-		t.Errorf("it does not tell what it serves and what ends it: %q", text)
-	}
-	if !strings.Contains(shown.String(), "order violations") {
-		t.Errorf("the table is not there while it is serving: %q", shown.String())
-	}
 	families := get(t, addr, "/metrics")
+	of := fmt.Sprintf(`{backend=%q,group=%q,topic="orders"}`, store, group)
 	for _, want := range []string{
-		`dualstream_published_events_total{backend="memory",outcome="stored",topic="orders"} 300`,
-		`dualstream_acked_events_total{backend="memory",group="quickstart",topic="orders"} 300`,
-		`dualstream_notifications_sent_total{backend="memory"} 300`,
-		`dualstream_lag_events{backend="memory",group="quickstart",topic="orders"} 0`,
-		`dualstream_handler_duration_seconds_count{backend="memory",group="quickstart",outcome="ok",topic="orders"} 300`,
-		`dualstream_breaker_state{backend="memory"} 0`,
+		fmt.Sprintf(`dualstream_published_events_total{backend=%q,outcome="stored",topic="orders"} 300`, store),
+		"dualstream_received_events_total" + of + " 300",
+		"dualstream_acked_events_total" + of + " 300",
+		"dualstream_in_flight_events" + of + " 0",
+		"dualstream_lag_events" + of,
+		"dualstream_pending_events" + of,
+		fmt.Sprintf(`dualstream_lag_errors_total{backend=%q,group=%q} 0`, store, group),
+		fmt.Sprintf(`dualstream_notifications_sent_total{backend=%q} 300`, bus),
+		fmt.Sprintf(`dualstream_handler_duration_seconds_count{backend=%q,group=%q,outcome="ok",topic="orders"} 300`, store, group),
+		fmt.Sprintf(`dualstream_breaker_state{backend=%q} 0`, bus),
+		"dualstream_append_duration_seconds_bucket", "dualstream_append_batch_size_bucket", "dualstream_notify_duration_seconds_bucket",
+		"dualstream_published_bytes_total", "dualstream_redelivered_events_total", "dualstream_released_events_total",
+		"dualstream_notifications_dropped_total", "dualstream_publisher_in_flight_events", "dualstream_stalls_total",
 	} {
 		if !strings.Contains(families, want) {
 			t.Errorf("/metrics lacks %s:\n%s", want, families)
