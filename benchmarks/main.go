@@ -114,6 +114,7 @@ func paths() []path {
 	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3, flush{1000, time.Millisecond})...)
 	ps = append(ps, memoryPaths()...)
 	ps = append(ps, enginePaths()...)
+	ps = append(ps, facadePaths((*lab).kafka)...)
 	ps = append(ps, observedPaths()...)
 	ps = append(ps, stackPaths()...)
 	ps = append(ps, dualPaths()...)

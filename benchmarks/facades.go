@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/dualstream/dualstream/durable"
+)
+
+// facadePaths compare Watermill's interfaces on the engine with what stands behind them on a Kafka: a Subscriber with
+// Process, a Publisher of 100 messages a call with Append and with Watermill's own adapter, and 64 callers of one
+// message each with raw SendMessage.
+func facadePaths(open func(*lab) (*cluster, error)) []path {
+	var records stock
+	return []path{
+		{name: "subscriber-kafka", goal: goal{atLeast: 0.8}, subjects: []subject{
+			records.consuming("durable.Process", kafkaRate, oursKafkaConsumer(open)),
+			records.consuming(subjectOurs, kafkaRate, subscribedKafka(open)),
+		}},
+		{name: "publisher-kafka-100", goal: goal{atLeast: 0.9}, subjects: []subject{
+			appending("Append", oursKafka(open), batches(100)),
+			appending(subjectOurs, publisherKafka(open), batches(100)),
+			appending(subjectWatermill, watermillKafka(open), batches(100)),
+		}},
+		{name: "publisher-kafka-64callers", goal: goal{atLeast: 1.0}, subjects: []subject{
+			appending(subjectRaw, rawKafka(open, flush{}), callers(64)),
+			appending(subjectOurs, publisherKafka(open), callers(64)),
+		}},
+	}
+}
+
+// publisherKafka appends by a durable.Publisher as Watermill's programs do.
+func publisherKafka(open func(*lab) (*cluster, error)) appender {
+	return func(ctx context.Context, l *lab) (store, appendFunc, error) {
+		c, b, err := openKafka(ctx, l, open)
+		if err != nil {
+			return nil, nil, err
+		}
+		pub, err := durable.NewPublisher(b, durable.PublisherOptions{})
+		if err != nil {
+			return nil, nil, err
+		}
+		l.after(pub.Close)
+		return c, watermillAppend(pub, newPool()), nil
+	}
+}
+
+// subscribedKafka consumes as oursKafkaConsumer does, through a durable.Subscriber with one receiver.
+func subscribedKafka(open func(*lab) (*cluster, error)) consumerOpener {
+	return func(ctx context.Context, l *lab) (source, consumer, error) {
+		c, b, err := openKafka(ctx, l, open)
+		if err != nil {
+			return nil, nil, err
+		}
+		return c, func(ctx context.Context, topic, group string, n int64) (s sample, err error) {
+			sub, err := durable.NewSubscriber(b, durable.Group{Name: group}, durable.ProcessOptions{})
+			if err != nil {
+				return s, err
+			}
+			defer func() { err = errors.Join(err, sub.Close()) }()
+			messages, err := sub.Subscribe(ctx, topic)
+			if err != nil {
+				return s, err
+			}
+			return drained(ctx, messages, n, func() error { return nil })
+		}, nil
+	}
+}
