@@ -25,9 +25,13 @@ type Connection = rediskit.Config
 // Sentinel says which Redis Sentinels know the address of the server.
 type Sentinel = rediskit.Sentinel
 
+// Cluster names nodes of a Redis Cluster.
+type Cluster = rediskit.Cluster
+
 // Config describes a Backend.
 type Config struct {
-	Connection                  // Addr or Sentinel is required
+	Connection                  // Addr, Sentinel or Cluster is required
+	Classic       bool          // on a Cluster: Pub/Sub that every node passes on to all others, with patterns; defaults to sharded
 	NotifyTimeout time.Duration // of a pipeline of notifications; defaults to 1 s
 	Buffer        int           // notifications that a subscription holds; defaults to 1024
 	ProbeIdle     time.Duration // silence before a probe, and the wait for its answer; defaults to 10 s
@@ -46,7 +50,13 @@ type Backend struct {
 
 	mu     sync.Mutex
 	closed bool
-	subs   map[*subscription]struct{}
+	subs   map[member]struct{}
+}
+
+// member is a subscription as Close sees it.
+type member interface {
+	cut()  // makes it end without waiting for it
+	wait() // until it has ended
 }
 
 var (
@@ -74,21 +84,26 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	cfg.Connection = cfg.Ready()
 	b := &Backend{
 		cfg: cfg, listening: cfg.Client(rediskit.Control),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
-		subs: map[*subscription]struct{}{},
+		subs: map[member]struct{}{},
 	}
 	if err := cfg.Ping(ctx, name, b.listening); err != nil {
 		return nil, errors.Join(err, b.listening.Close())
 	}
-	b.writer = cfg.NewWriter(cfg.NotifyTimeout, nil)
+	if cfg.Clustered() && cfg.Classic {
+		b.writer = cfg.NewWriterToAny(cfg.NotifyTimeout) // one, so that order is kept
+	} else {
+		b.writer = cfg.NewWriter(cfg.NotifyTimeout, nil)
+	}
 	return b, nil
 }
 
 // Capabilities implements realtime.Backend.
 func (b *Backend) Capabilities() realtime.Capabilities {
-	return realtime.Capabilities{Backend: name, Patterns: true, MaxNotification: realtime.MaxSize}
+	return realtime.Capabilities{Backend: name, Patterns: !b.sharded(), MaxNotification: realtime.MaxSize}
 }
 
 // Health returns nil when the server answers.
@@ -126,7 +141,7 @@ func (b *Backend) Close(ctx context.Context) error {
 // end stops everything. No subscription is added once b.closed is set.
 func (b *Backend) end() {
 	b.mu.Lock()
-	subs := make([]*subscription, 0, len(b.subs))
+	subs := make([]member, 0, len(b.subs))
 	for s := range b.subs {
 		subs = append(subs, s)
 	}
@@ -135,12 +150,15 @@ func (b *Backend) end() {
 		s.cut()
 	}
 	for _, s := range subs {
-		<-s.done
+		s.wait()
 	}
 	b.writer.Close()
 	b.closeErr = b.listening.Close()
 	close(b.stopped)
 }
+
+// sharded tells whether channels are those of sharded Pub/Sub.
+func (b *Backend) sharded() bool { return b.cfg.Clustered() && !b.cfg.Classic }
 
 func (b *Backend) isClosed() bool {
 	select {

@@ -11,7 +11,14 @@
 //   - Buffer, 1024: notifications that wait for a slow subscriber; then the oldest is dropped and counted
 //   - ProbeIdle, 10 s: a silent connection is probed after it, and given up after as long again
 //   - every subscription has a connection and two goroutines; the backend has two writers
-//   - one server, or one with replicas behind one address; Redis Cluster is not supported
+//   - one server, one with replicas behind one address or Redis Sentinel, or a Redis Cluster
+//
+// On a Redis Cluster, channels are those of sharded Pub/Sub (SPUBLISH, SSUBSCRIBE): a notification goes to the master
+// that has the slot of its channel, and a subscription has a connection to each master that has some of its channels.
+// Patterns are refused with realtime.ErrUnsupported there. A channel whose slot moves goes along, and so does one whose
+// master died, to its replica: both with a gap. Config.Classic uses PUBLISH and SUBSCRIBE instead, which every node
+// passes on to all others: with patterns, and a load on the cluster that does not shrink with more nodes. Both ends must
+// use the same: they do not hear each other.
 //
 // Concurrent calls of Notify share pipelines: whatever waits when a writer is free goes out together.
 // Channels have no database number: all databases of a server share them.

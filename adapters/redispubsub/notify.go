@@ -26,18 +26,22 @@ func (b *Backend) Notify(ctx context.Context, ns ...realtime.Notification) error
 	if len(ns) == 0 {
 		return nil
 	}
-	if err := b.publish(ctx, rediskit.NewBatch(encode(ns), len(ns))); err != nil {
+	if err := b.publish(ctx, rediskit.NewBatch(encode(ns, b.sharded()), len(ns))); err != nil {
 		return fmt.Errorf("redispubsub: notify on %q: %w", ns[0].Channel, err)
 	}
 	return nil
 }
 
 // encode makes a command of each notification.
-func encode(ns []realtime.Notification) []byte {
+func encode(ns []realtime.Notification, sharded bool) []byte {
+	head := "*3\r\n$7\r\npublish\r\n"
+	if sharded {
+		head = "*3\r\n$8\r\nspublish\r\n"
+	}
 	wire := make([]byte, 0, usualSize*len(ns))
 	var room [realtime.MaxSize]byte
 	for i := range ns {
-		wire = append(wire, "*3\r\n$7\r\npublish\r\n"...)
+		wire = append(wire, head...)
 		wire = rediskit.AppendWord(wire, ns[i].Channel)
 		wire = rediskit.AppendWord(wire, ns[i].AppendJSON(room[:0]))
 	}

@@ -25,25 +25,32 @@ type reader struct {
 	begun bool       // the first connection was confirmed
 	gap   realtime.GapReason
 	wait  time.Duration // before the next attempt
+
+	failures int // of a leg, before its first connection was confirmed
 }
 
 // run ends with the subscription, or when the first connection fails.
 func (r *reader) run() {
 	s := r.s
 	defer close(s.done)
-	defer s.b.forget(s)
-	defer s.inbox.Close()
+	if s.home == nil {
+		defer s.b.forget(s)
+		defer s.inbox.Close()
+	}
 	defer s.cancel()
 	for s.ctx.Err() == nil {
 		err := r.connection()
 		if s.ctx.Err() != nil {
 			break
 		}
-		if !r.begun {
+		if s.home != nil && r.elsewhere(err) {
+			return
+		}
+		if s.home == nil && !r.begun {
 			r.first <- fmt.Errorf("%w: %w", realtime.ErrUnavailable, err)
 			return
 		}
-		if r.gap == realtime.GapNone {
+		if r.begun && r.gap == realtime.GapNone {
 			r.gap = reason(err)
 			s.b.cfg.Logger.Warn("redispubsub: subscription lost its connection", "error", err)
 		}
@@ -52,6 +59,25 @@ func (r *reader) run() {
 	if !r.begun {
 		r.first <- realtime.ErrClosed
 	}
+}
+
+// elsewhere deals with the end of a connection to a node of a cluster, and tells whether nothing is left for it.
+func (r *reader) elsewhere(err error) (over bool) {
+	gap := reason(err)
+	if !r.begun {
+		gap = realtime.GapNone
+		if r.failures++; r.failures >= firstAttempts {
+			r.s.refuse(err)
+		}
+	}
+	if owed := r.s.allPaid(); owed != realtime.GapNone {
+		gap = owed
+	}
+	over = r.s.home.settle(r.s, gap)
+	if !over {
+		r.s.owe(r.s.channels(), gap)
+	}
+	return over
 }
 
 var errSilent = errors.New("no answer to a probe")
@@ -98,6 +124,10 @@ func (r *reader) connection() error {
 // ready is called when the broker has confirmed every channel of a new connection.
 func (r *reader) ready() {
 	r.wait = 0
+	if r.s.home != nil {
+		r.allThere()
+		return
+	}
 	if !r.begun {
 		r.begun = true
 		r.first <- nil
@@ -106,6 +136,17 @@ func (r *reader) ready() {
 	r.s.inbox.Gap(r.gap)
 	r.s.b.cfg.Logger.Info("redispubsub: subscription is connected again", "gap", r.gap.String())
 	r.gap = realtime.GapNone
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.s.tell()
+}
+
+// allThere is ready of a leg, whose gaps were told by the confirmations.
+func (r *reader) allThere() {
+	if r.begun && r.gap != realtime.GapNone {
+		r.s.b.cfg.Logger.Info("redispubsub: subscription is connected again", "gap", r.gap.String())
+	}
+	r.begun, r.gap, r.failures = true, realtime.GapNone, 0
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	r.s.tell()
@@ -125,7 +166,7 @@ func (r *reader) pause() {
 // refusal notes an error reply, such as that of an access rule, for whoever asked for the change.
 func (s *subscription) refusal(err error) {
 	var reply redis.Error
-	if !errors.As(err, &reply) {
+	if !errors.As(err, &reply) || s.home != nil && s.b.cfg.Moved(err, s.node) {
 		return
 	}
 	s.mu.Lock()

@@ -15,6 +15,7 @@ import (
 type session struct {
 	s        *subscription
 	ps       *redis.PubSub
+	client   *redis.Client       // of a leg, of which ps is; else nil
 	left     int                 // confirmations that the first commands still wait for
 	exact    map[string]struct{} // what the broker has confirmed, as of the last reply read
 	patterns []string            // sorted
@@ -29,7 +30,10 @@ func severed() context.Context {
 }
 
 // command subscribes ps to channels or unsubscribes it.
-func command(ps *redis.PubSub, channels []string, add bool) error {
+func (s *subscription) command(ps *redis.PubSub, channels []string, add bool) error {
+	if s.home != nil {
+		return shardCommand(ps, channels, add)
+	}
 	var exact, globs []string
 	for _, c := range channels {
 		if glob, ok := realtime.Glob(c); ok {
@@ -59,12 +63,18 @@ func command(ps *redis.PubSub, channels []string, add bool) error {
 func (s *subscription) open() (*session, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, connectTimeout)
 	defer cancel()
-	ps := s.b.listening.Subscribe(ctx) // no connection yet
+	n := &session{s: s, exact: map[string]struct{}{}}
+	if s.home != nil {
+		n.client = s.b.cfg.ClientTo(s.node)
+		n.ps = n.client.Subscribe(ctx)
+	} else {
+		n.ps = s.b.listening.Subscribe(ctx) // no connection yet
+	}
+	ps := n.ps
 	if err := ps.Ping(ctx); err != nil {
-		_ = ps.Close()
+		n.close()
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	n := &session{s: s, ps: ps, exact: map[string]struct{}{}}
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	s.mu.Lock()
@@ -79,16 +89,24 @@ func (s *subscription) open() (*session, error) {
 		n.end()
 		return nil, err
 	}
-	if err := command(ps, want, true); err != nil {
+	if err := s.command(ps, want, true); err != nil {
 		n.end()
 		return nil, err
 	}
 	return n, nil
 }
 
+// close closes the connection.
+func (n *session) close() {
+	_ = n.ps.Close()
+	if n.client != nil {
+		_ = n.client.Close()
+	}
+}
+
 // end closes the connection. What waits for confirmations goes on waiting, for the next one.
 func (n *session) end() {
-	_ = n.ps.Close()
+	n.close()
 	n.s.mu.Lock()
 	defer n.s.mu.Unlock()
 	n.s.ps = nil
@@ -103,6 +121,9 @@ func (n *session) receive() (ready bool, err error) {
 	}
 	switch m := reply.(type) {
 	case *redis.Subscription:
+		if m.Kind == "sunsubscribe" && n.s.unasked(m.Channel) {
+			return false, errMovedAway
+		}
 		return n.confirm(m), nil
 	case *redis.Message:
 		n.deliver(m)
@@ -114,9 +135,9 @@ func (n *session) receive() (ready bool, err error) {
 func (n *session) confirm(m *redis.Subscription) (ready bool) {
 	channel := m.Channel
 	switch m.Kind {
-	case "subscribe":
+	case "subscribe", "ssubscribe":
 		n.exact[channel] = struct{}{}
-	case "unsubscribe":
+	case "unsubscribe", "sunsubscribe":
 		delete(n.exact, channel)
 	case "psubscribe", "punsubscribe":
 		at, has := slices.BinarySearch(n.patterns, channel)
@@ -131,6 +152,7 @@ func (n *session) confirm(m *redis.Subscription) (ready bool) {
 	defer n.s.mu.Unlock()
 	if n.s.unacked[channel]--; n.s.unacked[channel] <= 0 {
 		delete(n.s.unacked, channel)
+		n.s.pay(channel)
 	}
 	n.s.tell()
 	n.left-- // the first commands were sent first, so they are confirmed first

@@ -17,6 +17,7 @@ type ConnectionSettings = rediskit.Settings
 type Settings struct {
 	ConnectionSettings `yaml:",inline"`
 
+	Classic       bool          `yaml:"classic" doc:"on a cluster: Pub/Sub that every node passes on to all others, with patterns, instead of sharded Pub/Sub" example:"true"`
 	NotifyTimeout time.Duration `yaml:"notify_timeout" min:"1ms" doc:"bound on every exchange that announces" example:"500ms"`
 	Buffer        int           `yaml:"buffer" min:"1" unit:"notifications" doc:"that a subscription holds; then the oldest are dropped and reported" example:"8192"`
 	ProbeIdle     time.Duration `yaml:"probe_idle" min:"1ms" doc:"silence before the connection is probed, and the wait for the answer" example:"5s"`
@@ -47,6 +48,6 @@ func (s Settings) Config(logger *slog.Logger) (Config, error) {
 		return Config{}, err
 	}
 	return Config{
-		Connection: connection, NotifyTimeout: s.NotifyTimeout, Buffer: s.Buffer, ProbeIdle: s.ProbeIdle, Logger: logger,
+		Connection: connection, Classic: s.Classic, NotifyTimeout: s.NotifyTimeout, Buffer: s.Buffer, ProbeIdle: s.ProbeIdle, Logger: logger,
 	}, nil
 }

@@ -14,6 +14,8 @@ import (
 // subscription is a realtime.Subscription with a connection of its own.
 type subscription struct {
 	b      *Backend
+	home   *sharded // of which it is the part at node; nil: it is whole
+	node   string
 	inbox  *realtime.Inbox
 	ctx    context.Context // ends with the subscription
 	cancel context.CancelFunc
@@ -22,12 +24,13 @@ type subscription struct {
 	sending sync.Mutex // keeps commands in the order of the changes of want; taken before mu
 
 	mu       sync.Mutex
-	want     map[string]struct{} // exact channels and marked patterns
-	unacked  map[string]int      // commands per channel that the broker has not confirmed yet
-	ps       *redis.PubSub       // the connection where every command of want was sent; nil while there is none
-	changed  chan struct{}       // closed and replaced when unacked, ps or refusals change
-	refused  error               // the latest error reply to a change
-	refusals int                 // error replies so far
+	want     map[string]struct{}           // exact channels and marked patterns
+	unacked  map[string]int                // commands per channel that the broker has not confirmed yet
+	ps       *redis.PubSub                 // the connection where every command of want was sent; nil while there is none
+	changed  chan struct{}                 // closed and replaced when unacked, ps or refusals change
+	owed     map[string]realtime.GapReason // gaps to be told when channels that came from other nodes are confirmed
+	refused  error                         // the latest error reply to a change
+	refusals int                           // error replies so far
 }
 
 // Subscribe implements realtime.Backend. The subscription lives until it or the backend is closed.
@@ -36,10 +39,17 @@ func (b *Backend) Subscribe(ctx context.Context, channels ...string) (realtime.S
 		return nil, fmt.Errorf("redispubsub: subscribe: %w", realtime.ErrClosed)
 	}
 	if err := realtime.CheckSubscribe(b.Capabilities(), channels); err != nil {
-		return nil, fmt.Errorf("redispubsub: subscribe: %w", err)
+		return nil, fmt.Errorf("redispubsub: subscribe: %w", b.remedy(err))
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("redispubsub: subscribe: %w", err)
+	}
+	if b.sharded() {
+		s, err := b.subscribeSharded(ctx, channels)
+		if err != nil {
+			return nil, fmt.Errorf("redispubsub: subscribe to %q: %w", channels[0], err)
+		}
+		return s, nil
 	}
 	s := &subscription{
 		b: b, inbox: realtime.NewInbox(b.cfg.Buffer), done: make(chan struct{}),
@@ -71,7 +81,7 @@ func (b *Backend) Subscribe(ctx context.Context, channels ...string) (realtime.S
 	return s, nil
 }
 
-func (b *Backend) register(s *subscription) bool {
+func (b *Backend) register(s member) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -81,7 +91,7 @@ func (b *Backend) register(s *subscription) bool {
 	return true
 }
 
-func (b *Backend) forget(s *subscription) {
+func (b *Backend) forget(s member) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.subs, s)
@@ -93,14 +103,19 @@ func (s *subscription) Next(ctx context.Context) (realtime.Signal, error) { retu
 // Close implements realtime.Subscription. It returns when the connection is closed.
 func (s *subscription) Close() error {
 	s.cut()
-	<-s.done
+	s.wait()
 	return nil
 }
+
+// wait returns when the reader has ended.
+func (s *subscription) wait() { <-s.done }
 
 // cut makes the reader end, and Next too, without waiting for it.
 func (s *subscription) cut() {
 	s.cancel()
-	s.inbox.Close()
+	if s.home == nil {
+		s.inbox.Close()
+	}
 	s.mu.Lock()
 	ps := s.ps
 	s.mu.Unlock()
@@ -120,14 +135,8 @@ func (s *subscription) Remove(ctx context.Context, channels ...string) error {
 }
 
 func (s *subscription) change(ctx context.Context, op string, channels []string, add bool) error {
-	if s.ctx.Err() != nil {
-		return fmt.Errorf("redispubsub: %s: %w", op, realtime.ErrClosed)
-	}
-	if err := realtime.CheckSubscribe(s.b.Capabilities(), channels); err != nil {
-		return fmt.Errorf("redispubsub: %s: %w", op, err)
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("redispubsub: %s: %w", op, err)
+	if err := s.b.checkChange(ctx, s.ctx, op, channels); err != nil {
+		return err
 	}
 	changed, refusals := s.request(channels, add)
 	err := s.await(ctx, channels, refusals)
@@ -138,6 +147,28 @@ func (s *subscription) change(ctx context.Context, op string, channels []string,
 		s.withdraw(changed)
 	}
 	return fmt.Errorf("redispubsub: %s %q: %w", op, channels[0], err)
+}
+
+// checkChange refuses a change of a subscription that lives until life ends.
+func (b *Backend) checkChange(ctx, life context.Context, op string, channels []string) error {
+	if life.Err() != nil {
+		return fmt.Errorf("redispubsub: %s: %w", op, realtime.ErrClosed)
+	}
+	if err := realtime.CheckSubscribe(b.Capabilities(), channels); err != nil {
+		return fmt.Errorf("redispubsub: %s: %w", op, b.remedy(err))
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("redispubsub: %s: %w", op, err)
+	}
+	return nil
+}
+
+// remedy adds to a refusal of patterns what to do.
+func (b *Backend) remedy(err error) error {
+	if !errors.Is(err, realtime.ErrUnsupported) {
+		return err
+	}
+	return fmt.Errorf("%w: sharded Pub/Sub of a cluster has channels alone: name them, or set \"classic\"", err)
 }
 
 // request changes want and tells the broker. It returns what is different now, and the refusals so far.
@@ -166,7 +197,7 @@ func (s *subscription) request(channels []string, add bool) (changed []string, r
 	if ps == nil || len(changed) == 0 {
 		return changed, refusals
 	}
-	if err := command(ps, changed, add); err != nil {
+	if err := s.command(ps, changed, add); err != nil {
 		_ = ps.Close() // the reader makes another connection and subscribes to all of want
 	}
 	return changed, refusals
@@ -179,6 +210,13 @@ func (s *subscription) withdraw(channels []string) {
 	for _, c := range channels {
 		delete(s.want, c)
 	}
+}
+
+// unasked tells whether nothing that s has asked about channel is unconfirmed.
+func (s *subscription) unasked(channel string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unacked[channel] == 0
 }
 
 // errRefused is the broker's error reply to a change.
