@@ -176,7 +176,7 @@ func classify(refused error) (durable.Status, error) {
 		return durable.NotSent, fmt.Errorf("redisstream: %w: %w", durable.ErrUnavailable, refused)
 	}
 	if transient(refused.Error()) {
-		return durable.NotSent, fmt.Errorf("redisstream: %w: %w", durable.ErrUnavailable, refused)
+		return durable.NotSent, fmt.Errorf("redisstream: %w: %w%s", durable.ErrUnavailable, refused, remedy(refused))
 	}
 	return durable.Rejected, fmt.Errorf("redisstream: %w", refused)
 }

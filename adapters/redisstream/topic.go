@@ -214,7 +214,15 @@ func unavailable(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
+	return fmt.Errorf("%w: %w%s", durable.ErrUnavailable, err, remedy(err))
+}
+
+// remedy is what to do about a refusal by an access rule, empty for others.
+func remedy(err error) string {
+	if text := err.Error(); !strings.Contains(text, "NOPERM") && !strings.Contains(text, "ACL failure") {
+		return ""
+	}
+	return `: grant it by ACL SETUSER to the user of the setting "username", or name another user`
 }
 
 // placement says which partition each message of an append goes to.
