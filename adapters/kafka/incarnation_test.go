@@ -271,7 +271,9 @@ func TestAFollowingReplayGoesOnInATopicThatIsMadeAgainAndInNewPartitions(t *test
 		return len(seen) == 3
 	}, "records of all partitions come")
 	cancel()
-	<-ended
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }
 
 func TestTheProducerForgetsTopicsThatAreGone(t *testing.T) {

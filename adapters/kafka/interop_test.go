@@ -125,6 +125,15 @@ func TestWhatTheMarshalerRefusesIsDeliveredWithItsBytes(t *testing.T) {
 	if len(got) != 1 || got[0].DecodeErr == nil || string(got[0].Message.Payload) != string(msg.Payload) || got[0].Key != "k" {
 		t.Errorf("got %+v", got)
 	}
+	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)})
+	defer closeNow(t, c)
+	if d := fetch(t, c, 1)[0]; d.DecodeErr == nil || string(d.Message.Payload) != string(msg.Payload) || d.Key != "k" {
+		t.Errorf("a member got %+v", d)
+	}
+	mustAppend(t, b, topic, msg)
+	if d := fetch(t, c, 1)[0]; d.DecodeErr == nil {
+		t.Errorf("the member got %+v after that", d)
+	}
 }
 
 func TestReplayEndsBehindATransactionalTail(t *testing.T) {
