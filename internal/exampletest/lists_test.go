@@ -22,7 +22,6 @@ var waiting = []string{
 	"middleware.Filter", "middleware.NewMemoryDedupe", "middleware.MemoryDedupe",
 	"middleware/prometheus.Buckets", "middleware/prometheus.Opener", "middleware/prometheus.Consumer",
 	"adapters/watermillkafka.Open", "adapters/watermillkafka.OpenRealtime",
-	"adapters/watermillredisstream.Open", "adapters/watermillredisstream.OpenRealtime",
 }
 
 func reason(why string, symbols ...string) map[string]string {
