@@ -43,6 +43,7 @@ type sample struct {
 	mallocs   uint64
 	latencies latencies // of single events, where the path measures them
 	rss       footprint // where the path measures it
+	share     float64   // of the server's commands that is overhead, where the path measures it
 }
 
 func (s sample) rate() float64 { return float64(s.events) / s.elapsed.Seconds() }
@@ -98,6 +99,7 @@ func (p path) row(i int, samples [][]sample) row {
 	for _, s := range samples[i] {
 		r.Memory = r.Memory.worse(s.rss)
 	}
+	r.Share = medianOf(samples[i], func(s sample) float64 { return s.share })
 	if !p.noRaw {
 		ratio := pairedRatio(samples[0], samples[i], p.metric.of)
 		r.RatioToRaw = &ratio

@@ -20,6 +20,10 @@ import (
 )
 
 func main() {
+	if what := os.Getenv(envVictim); what != "" {
+		fmt.Fprintln(os.Stderr, "benchmarks: victim:", victim(what))
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
@@ -110,6 +114,8 @@ func paths() []path {
 	var ps []path
 	ps = append(ps, redisPaths()...)
 	ps = append(ps, memberPaths()...)
+	ps = append(ps, costPaths()...)
+	ps = append(ps, takeoverPaths()...)
 	ps = append(ps, kafkaPaths("kafka", (*lab).kafka, flush{250, time.Millisecond})...)
 	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3, flush{1000, time.Millisecond})...)
 	ps = append(ps, memoryPaths()...)

@@ -47,6 +47,14 @@ type membersLab struct {
 	from  string // the topic that is filled
 	topic string // the topic of the turn, empty
 	group string
+	watch func(context.Context) error // called when the members are about to work and when they are done; nil: not
+}
+
+func (m *membersLab) look(ctx context.Context) error {
+	if m.watch == nil {
+		return nil
+	}
+	return m.watch(ctx)
 }
 
 func partitionKey(topic string, p int) string { return fmt.Sprintf("{%s:%d}", topic, p) }
@@ -206,9 +214,12 @@ func oursMembers(ctx context.Context, m *membersLab, n int64, ordering durable.O
 			return s, err
 		}
 	}
+	if err := m.look(ctx); err != nil {
+		return s, err
+	}
 	select {
 	case <-pass.full:
-		return pass.sample(), nil
+		return pass.sample(), m.look(ctx)
 	case <-ctx.Done():
 		return s, ctx.Err()
 	case <-time.After(time.Minute):

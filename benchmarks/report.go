@@ -19,7 +19,8 @@ type row struct {
 	Metric         string    `json:"metric"` // what the ratio compares; a ratio of latencies is better when less
 	P50us          float64   `json:"p50_us,omitempty"`
 	P99us          float64   `json:"p99_us,omitempty"`
-	Memory         footprint `json:"memory,omitempty"` // of the turn in which it grew most
+	Memory         footprint `json:"memory,omitempty"`         // of the turn in which it grew most
+	Share          float64   `json:"overhead_share,omitempty"` // of the server's commands
 	Turns          int       `json:"turns"`
 	ExtraNs        *float64  `json:"extra_ns,omitempty"`     // nanoseconds an event more than the first subject, where that is the goal
 	ExtraAllocs    *float64  `json:"extra_allocs,omitempty"` // allocations an event more than the first subject
@@ -37,6 +38,8 @@ type goal struct {
 	grow    float64 // of resident memory, from the first mark to the last
 	aim     float64 // what would be better still, for the reader
 
+	share float64 // of the server's commands that may be overhead
+
 	extraNs     float64 // an event may take this much longer than with the first subject,
 	extraAllocs float64 // with this many allocations more
 }
@@ -45,6 +48,9 @@ type goal struct {
 func (g goal) judge(r row) (string, *bool) {
 	ok := true
 	switch {
+	case g.share > 0:
+		ok = r.Share <= g.share
+		return fmt.Sprintf("%.1f %% of commands; ≤ %.0f %%", 100*r.Share, 100*g.share), &ok
 	case g.rate > 0:
 		ok = r.EventsPerS >= g.rate
 		return "≥ " + count(g.rate) + "/s", &ok

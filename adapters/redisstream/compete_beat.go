@@ -16,6 +16,7 @@ func (m *competitor) maintain() {
 	t := time.NewTicker(min(every, time.Second))
 	defer t.Stop()
 	var told, heard time.Duration // when the server was last told, and last heard it
+	var shown time.Duration
 	m.show(m.ctx)
 	for {
 		select {
@@ -35,26 +36,40 @@ func (m *competitor) maintain() {
 				heard = now
 			}
 		}
-		m.show(ctx)
+		if now-shown >= showEvery {
+			shown = now
+			m.show(ctx)
+		}
 		m.retireDone(ctx)
 		cancel()
 	}
 }
 
-// show has the server note that the member is there. Redis 7.0 does not where a read waits in vain: only where one is
-// answered, as this is, of what is pending behind every entry.
+// show has the server note that the member is there, and looks whether the group was made again with the other ordering.
+// Redis 7.0 does not note it where a read waits in vain: only where one is answered, as this is, of what is pending
+// behind every entry.
 func (m *competitor) show(ctx context.Context) {
 	pipe := m.b.control.Pipeline()
+	var topics []string
+	var orderings []*redis.StringCmd
 	m.mu.Lock()
 	for _, s := range m.shares {
-		if !s.leaving {
-			pipe.XReadGroup(ctx, &redis.XReadGroupArgs{
-				Group: m.group.Name, Consumer: m.group.Member, Streams: []string{s.key, pastAll}, Count: 1, Block: -1,
-			})
+		if s.leaving {
+			continue
 		}
+		pipe.XReadGroup(ctx, &redis.XReadGroupArgs{
+			Group: m.group.Name, Consumer: m.group.Member, Streams: []string{s.key, pastAll}, Count: 1, Block: -1,
+		})
+		topics, orderings = append(topics, s.topic), append(orderings, pipe.HGet(ctx, s.groupKey(m.group.Name), "ordering"))
 	}
 	m.mu.Unlock()
 	_, _ = pipe.Exec(ctx) // a group that is gone is the reader's to make; what fails otherwise comes again
+	for i, o := range orderings {
+		if o.Val() == orderedMode {
+			m.fail(otherOrdering(m.group, topics[i]))
+			return
+		}
+	}
 }
 
 // pastAll is an id behind every entry; one more has to follow it.

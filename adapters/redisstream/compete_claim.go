@@ -3,7 +3,6 @@ package redisstream
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -60,33 +59,56 @@ func (m *competitor) pending(ctx context.Context, s *share, from string, most in
 	}).Result()
 }
 
-// claimIdle takes a page of about most entries of all shares over that other members left alone for Config.ClaimIdle, and tells whether
-// there may be more.
+// claimIdle takes a page of about most entries of all shares over that other members left alone for Config.ClaimIdle, and
+// tells whether there may be more. Mostly there are none, which one command for each share tells, all in one round trip.
 func (m *reader) claimIdle(shares []turn, most int) (full bool, err error) {
-	idle := m.b.claimIdle().Milliseconds()
 	most = (most + len(shares) - 1) / len(shares)
-	for _, s := range shares {
+	pipe := m.b.control.Pipeline()
+	looks := make([]*redis.XPendingExtCmd, len(shares))
+	for i, s := range shares {
 		if s.claimFrom == "" {
 			s.claimFrom = "-"
 		}
-		reply, err := m.b.server.claimIdle().Run(m.ctx, m.b.control, []string{s.key, s.groupKey(m.group.Name)},
-			m.group.Name, m.group.Member, idle, most, s.claimFrom).Slice()
-		if err != nil && strings.HasPrefix(err.Error(), "ORDERING") {
-			return false, otherOrdering(m.group, s.topic)
-		}
+		looks[i] = pipe.XPendingExt(m.ctx, &redis.XPendingExtArgs{
+			Stream: s.key, Group: m.group.Name, Idle: m.b.claimIdle(), Start: s.claimFrom, End: "+", Count: 1,
+		})
+	}
+	_, _ = pipe.Exec(m.ctx) // every command holds its own error
+	for i, s := range shares {
+		found, err := looks[i].Result()
 		if err != nil {
 			return false, err
 		}
-		last, n, err := m.claimed(s, reply)
+		if len(found) == 0 {
+			s.claimFrom = "-"
+			continue
+		}
+		more, err := m.claimPage(s, most)
 		if err != nil {
-			return false, fmt.Errorf("claim: %w", err)
+			return false, err
 		}
-		s.claimFrom = "-"
-		if n == int64(most) {
-			s.claimFrom, full = "("+last, true
-		}
+		full = full || more
 	}
 	return full, nil
+}
+
+// claimPage is claimIdle of one share, in which something was left alone.
+func (m *reader) claimPage(s turn, most int) (full bool, err error) {
+	reply, err := m.b.server.claimIdle().Run(m.ctx, m.b.control, []string{s.key},
+		m.group.Name, m.group.Member, m.b.claimIdle().Milliseconds(), most, s.claimFrom).Slice()
+	if err != nil {
+		return false, err
+	}
+	last, n, err := m.claimed(s, reply)
+	if err != nil {
+		return false, fmt.Errorf("claim: %w", err)
+	}
+	s.claimFrom = "-"
+	if n == int64(most) {
+		s.claimFrom = "(" + last
+		return true, nil
+	}
+	return false, nil
 }
 
 // claimed reads the reply of claimIdleScript.

@@ -48,7 +48,7 @@ func (m *competitor) startReaders(added []*share) {
 
 // over tells whether there is nothing left to read, and forgets the reader then.
 func (m *reader) over() bool {
-	if m.ctx.Err() != nil {
+	if m.ended() != nil {
 		return true
 	}
 	if m.only == nil {

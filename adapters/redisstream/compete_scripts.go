@@ -15,12 +15,10 @@ end
 if #ids == 0 then return {0, {}} end
 return {#ids, redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ids))}`)
 
-	// claimIdleScript takes a page of abandoned entries over: group, member, idle milliseconds, count, first id; KEYS[2] is
-	// the group hash. A group that was made again with the other ordering is the error ORDERING. The
+	// claimIdleScript takes a page of abandoned entries over: group, member, idle milliseconds, count, first id. The
 	// reply is the last id that was looked at, how many were, how many of them are deleted, the entries and their
 	// delivery counts. Owners that have nothing left are removed: one that lives is made again by its next read.
 	claimIdleScript = redis.NewScript(`
-if redis.call('HGET', KEYS[2], 'ordering') == 'per-key' then return redis.error_reply('ORDERING per-key') end
 local page = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[3], ARGV[5], '+', ARGV[4])
 local ids, tries, owners, last = {}, {}, {}, ''
 for _, e in ipairs(page) do

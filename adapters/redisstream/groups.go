@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -14,8 +15,10 @@ import (
 
 var _ durable.GroupAdministrator = (*Backend)(nil)
 
-// seenLately is how long ago a competing member that runs was heard of at most: it shows itself every second.
-const seenLately = 8 * readBlock
+const (
+	showEvery  = 4 * time.Second             // how often a competing member shows itself, besides reading
+	seenLately = 2*showEvery + 2*time.Second // how long ago one that runs was heard of at most
+)
 
 // Groups implements durable.GroupAdministrator.
 func (b *Backend) Groups(ctx context.Context, topic string) ([]string, error) {
