@@ -18,6 +18,8 @@ type lab struct {
 	ctx      context.Context
 	tb       *program
 	redis    *testenv.RedisServer
+	secure   *testenv.RedisServer // over TLS
+	files    testenv.Certificates // of secure
 	realtime *testenv.RedisServer
 	one      *cluster
 	three    *cluster

@@ -23,6 +23,13 @@ func redisPaths() []path {
 		appends("redis-append-100", 0.90, batches(100)),
 		appends("redis-append-64callers", 1.5, callers(64)),
 		{
+			name: "redis-append-100-tls", goal: goal{atLeast: 0.90},
+			subjects: []subject{
+				appending(subjectRaw, rawRedisTLS, batches(100)),
+				appending(subjectOurs, oursRedisTLS, batches(100)),
+			},
+		},
+		{
 			name: "redis-append-100-ordered", goal: goal{atLeast: 0.80},
 			subjects: []subject{
 				appending(subjectRaw, rawRedis, batches(100)),

@@ -14,6 +14,11 @@ func rawRedis(_ context.Context, l *lab) (store, appendFunc, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return r.rawAppends()
+}
+
+// rawAppends is rawRedis with the client of r.
+func (r *redisLab) rawAppends() (store, appendFunc, error) {
 	entries, err := r.entries()
 	if err != nil {
 		return nil, nil, err

@@ -11,14 +11,15 @@ import (
 
 // RedisOptions describe a private Redis. The zero value appends every write to a file with an fsync per second.
 type RedisOptions struct {
-	AppendOnly      string       // "yes" or "no"; defaults to "yes"
-	AppendFsync     string       // "always", "everysec" or "no"; defaults to "everysec"
-	MaxMemory       string       // such as "64mb"; defaults to no limit
-	MaxMemoryPolicy string       // defaults to "noeviction"
-	Password        string       // defaults to none
-	ReplicaOf       *RedisServer // makes the server a replica; with the same Password
-	Proxied         bool         // Addr is that of a Proxy in front of the server
-	Settings        []string     // further arguments of redis-server, such as "--hz", "100"
+	AppendOnly      string        // "yes" or "no"; defaults to "yes"
+	AppendFsync     string        // "always", "everysec" or "no"; defaults to "everysec"
+	MaxMemory       string        // such as "64mb"; defaults to no limit
+	MaxMemoryPolicy string        // defaults to "noeviction"
+	Password        string        // defaults to none
+	ReplicaOf       *RedisServer  // makes the server a replica; with the same Password
+	Proxied         bool          // Addr is that of a Proxy in front of the server
+	TLS             *Certificates // the server serves TLSAddr too, for clients that show a certificate; nil: not
+	Settings        []string      // further arguments of redis-server, such as "--hz", "100"
 }
 
 // A RedisServer is a private Redis.
@@ -26,6 +27,7 @@ type RedisServer struct {
 	*Server
 	proxy *Proxy
 	addr  string
+	tls   string // address for TLS
 	opts  RedisOptions
 }
 
@@ -50,9 +52,17 @@ func newRedis(t testing.TB, opts RedisOptions) *RedisServer {
 	must(t, "find a port", err)
 	dir := t.TempDir()
 	r := &RedisServer{addr: loopback(port), opts: opts}
+	args := opts.args()
+	if c := opts.TLS; c != nil {
+		tlsPort, err := freePort()
+		must(t, "find a port", err)
+		r.tls = loopback(tlsPort)
+		args = append(args, "--tls-port", strconv.Itoa(tlsPort), "--tls-cert-file", c.ServerCert, "--tls-key-file", c.ServerKey,
+			"--tls-ca-cert-file", c.CAFile, "--tls-auth-clients", "yes")
+	}
 	r.Server = &Server{
 		t: t, name: "redis " + r.addr, dir: dir,
-		command: append([]string{binary, "--port", strconv.Itoa(port), "--dir", dir}, opts.args()...),
+		command: append([]string{binary, "--port", strconv.Itoa(port), "--dir", dir}, args...),
 		ready:   func(ctx context.Context) error { return redisPing(ctx, r.addr, opts.Password) },
 	}
 	return r
@@ -82,6 +92,9 @@ func (r *RedisServer) Addr() string {
 	}
 	return r.addr
 }
+
+// TLSAddr is where the server speaks TLS, empty without RedisOptions.TLS.
+func (r *RedisServer) TLSAddr() string { return r.tls }
 
 // DirectAddr is the server's own address.
 func (r *RedisServer) DirectAddr() string { return r.addr }
