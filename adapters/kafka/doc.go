@@ -43,7 +43,9 @@
 //
 // Claims are handed over in two phases. One that must be given up drains, for at most three quarters of
 // Config.RebalanceTimeout: what was handed out finishes or is released, acks are written, and only then the group
-// gives it to another member. A handler that runs longer can overlap with the next owner. Claims that stay are not
+// gives it to another member. Kafka keeps one offset for a partition, so that durable.Process handles what lies before an
+// event that was started first: members that join and leave in order have nothing handled twice, but for what its
+// documentation names. A handler that runs longer can overlap with the next owner. Claims that stay are not
 // disturbed, whoever comes or goes, and neither are they when SetTopics adds or removes others. A member whose
 // coordinator does not answer drains its claims after half of Config.SessionTimeout and loses them at its end, when
 // the group may give them away; a process that was stopped for longer starts no handler any more and its acks are

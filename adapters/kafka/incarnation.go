@@ -122,11 +122,15 @@ func (c *consumer) meet(topic, before, id string) {
 // identify finds out whether the topic of h is the one that the claim, or the position of the group, is of. A position
 // of another one means nothing: the claim begins at the oldest record, and one that began is given up. Only who places
 // claims calls it.
-func (c *consumer) identify(h *held) error {
+func (c *consumer) identify(h *held, asked map[string]string) error {
 	topic := h.part.topic
-	id, err := incarnation(c.client, topic)
-	if err != nil {
-		return err
+	id, known := asked[topic]
+	if !known {
+		var err error
+		if id, err = incarnation(c.client, topic); err != nil {
+			return err
+		}
+		asked[topic] = id
 	}
 	c.meet(topic, h.incarnation, id)
 	other := id != h.incarnation && h.incarnation != "" && id != ""

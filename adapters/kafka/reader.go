@@ -50,9 +50,9 @@ func (c *consumer) placeAll() error {
 	c.homeless = nil
 	c.mu.Unlock()
 	var errs error
-	at := map[string][]*held{}
+	at, asked := map[string][]*held{}, map[string]string{}
 	for _, h := range hs {
-		addr, err := c.locate(h)
+		addr, err := c.locate(h, asked)
 		if errors.Is(err, errRemade) {
 			continue
 		}
@@ -81,8 +81,9 @@ func (c *consumer) placeAll() error {
 	return errs
 }
 
-// locate is the address of the leader of h. It also finds out where h begins, where that is not known.
-func (c *consumer) locate(h *held) (string, error) {
+// locate is the address of the leader of h. It also finds out where h begins, where that is not known. asked are the
+// incarnations of topics that were asked for already.
+func (c *consumer) locate(h *held, asked map[string]string) (string, error) {
 	topic, p := h.part.topic, h.part.partition
 	if h.lost {
 		if err := c.client.RefreshMetadata(topic); err != nil {
@@ -90,7 +91,7 @@ func (c *consumer) locate(h *held) (string, error) {
 		}
 		h.lost = false
 	}
-	if err := c.identify(h); err != nil {
+	if err := c.identify(h, asked); err != nil {
 		return "", err
 	}
 	if h.expired || h.part.next < 0 {
