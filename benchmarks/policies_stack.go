@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
+	peermetrics "github.com/ThreeDotsLabs/watermill/components/metrics"
 	"github.com/ThreeDotsLabs/watermill/message"
 	peers "github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
@@ -19,7 +20,7 @@ import (
 
 // stackPaths measure what the whole stack (metrics, poison, retry, dedupe, timeout, recover) adds to durable.Process
 // with a handler that does nothing, on the embedded backend, where every event succeeds. Beside it Watermill's router
-// with its PoisonQueue, Retry and Recoverer on a GoChannel, which has neither metrics nor dedupe nor a timeout.
+// with its metrics, PoisonQueue, Retry and Recoverer on a GoChannel, which has neither dedupe nor a timeout.
 func stackPaths() []path {
 	return []path{{name: "policy-stack", goal: goal{extraNs: 2000, extraAllocs: 6}, subjects: []subject{
 		{"bare", oursMemoryConsumer}, {subjectOurs, withStack}, {subjectWatermill, watermillStack},
@@ -78,6 +79,7 @@ func routed(ctx context.Context, ch *gochannel.GoChannel, n int64) (sample, erro
 	if err != nil {
 		return sample{}, err
 	}
+	peermetrics.NewPrometheusMetricsBuilder(prom.NewRegistry(), "", "").AddPrometheusRouterMetrics(router)
 	pass := newPassing(n)
 	router.AddMiddleware(poison, peers.Retry{MaxRetries: 4, InitialInterval: 100 * time.Millisecond}.Middleware, peers.Recoverer)
 	router.AddConsumerHandler("handler", "consume", ch, func(*message.Message) error { pass.seen(); return nil })
