@@ -28,6 +28,9 @@ type Deps struct {
 type DurableOpener struct {
 	// Settings returns a pointer to a struct that holds the defaults; its fields carry the tag `yaml:"name"`,
 	// or `yaml:",inline"` for a struct whose keys stand beside the others.
+	// The tag min is the least number or duration, oneof the texts that are taken, with commas between them: others
+	// are refused. doc, unit, example, and zero (what no value means) are for Reference and Schema. What is called
+	// a password, secret, token or the like, or has a type with the method Reveal() string, is masked.
 	// The section of the file is stored in it whether the backend is chosen or not. A struct that has the
 	// method Check() error is checked too; a *durable.InvalidError names the key in Field.
 	Settings func() any
