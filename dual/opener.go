@@ -30,7 +30,8 @@ type DurableOpener struct {
 	// or `yaml:",inline"` for a struct whose keys stand beside the others.
 	// The tag min is the least number or duration, oneof the texts that are taken, with commas between them: others
 	// are refused. doc, unit, example, and zero (what no value means) are for Reference and Schema. What is called
-	// a password, secret, token or the like, or has a type with the method Reveal() string, is masked.
+	// a password, secret, token or the like is masked wherever it is printed; in Effective also what has a type with
+	// the method Reveal() string.
 	// The section of the file is stored in it whether the backend is chosen or not. A struct that has the
 	// method Check() error is checked too; a *durable.InvalidError names the key in Field.
 	Settings func() any
