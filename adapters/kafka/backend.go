@@ -10,6 +10,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/dualstream/dualstream/adapters/internal/settings"
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -87,8 +88,9 @@ func openError(cfg Config, err error) error {
 		return fmt.Errorf("kafka: open: the brokers %s refuse user %q, check the setting \"sasl\": %w", brokers, cfg.SASL.User, oneLine{err})
 	case errors.Is(err, sarama.ErrUnsupportedSASLMechanism):
 		return fmt.Errorf("kafka: open: the brokers %s do not offer %s, check the setting \"sasl.mechanism\": %w", brokers, cfg.SASL.Mechanism, oneLine{err})
-	case isTLS(err):
-		return fmt.Errorf("kafka: open: no TLS with the brokers %s, check the setting \"tls\": %w", brokers, oneLine{err})
+	}
+	if setting, remedy := settings.Handshake(err); setting != "" {
+		return fmt.Errorf("kafka: open: no TLS with the brokers %s, check the setting %q: %w: %s", brokers, setting, oneLine{err}, remedy)
 	}
 	return fmt.Errorf("kafka: open: none of the brokers %s answers, check the setting \"brokers\" (and TLS and SASL): %w: %w",
 		brokers, durable.ErrUnavailable, oneLine{err})

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -83,6 +84,35 @@ func TestBrokersThatDemandALogin(t *testing.T) {
 			}
 		})
 	}
+	t.Run("another authority meanwhile", func(t *testing.T) { awaitsAuthority(t, k, login(SASLPlain)) })
+}
+
+// awaitsAuthority opens with a file that holds another authority at first: the same configuration works once the file is
+// right, because every connection reads it anew.
+func awaitsAuthority(t *testing.T, k *testenv.SecureKafka, sasl SASLSettings) {
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	put := func(from string, at time.Time) {
+		text, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(file, text, 0o600)
+		}
+		if err = errors.Join(err, os.Chtimes(file, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(testenv.NewCertificates(t).CAFile, time.Now())
+	s := Settings{Brokers: []string{k.SASLTLS}, SASL: sasl, TLS: settings.TLS{Enabled: true, CAFile: file}, OpenTimeout: soon}
+	cfg, err := s.Config(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), cfg); s.Blame(err) != "tls.ca_file" || !strings.Contains(err.Error(), "name the authority") {
+		t.Fatalf("got %v, want the authority blamed", err)
+	}
+	put(k.CAFile, time.Now().Add(time.Minute))
+	b := openOn(t, cfg)
+	topic := newTopic(t, b, 1)
+	mustAppend(t, b, topic, events(3, oneKey)...)
 }
 
 func TestAPasswordInClearTextIsWarnedOf(t *testing.T) {

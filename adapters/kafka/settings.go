@@ -109,9 +109,3 @@ func (s Settings) Blame(err error) string {
 		return ""
 	}
 }
-
-// isTLS tells whether err is the failure of a handshake.
-func isTLS(err error) bool {
-	setting, _ := settings.Handshake(err)
-	return setting != ""
-}

@@ -24,9 +24,12 @@ const (
 // Connection says how to reach the server.
 type Connection = rediskit.Config
 
+// Cluster names nodes of a Redis Cluster.
+type Cluster = rediskit.Cluster
+
 // Config describes a Store.
 type Config struct {
-	Connection // Addr is required where there is no Client
+	Connection // Addr, Sentinel or Cluster is required where there is no Client
 	// Client is used instead of a connection of the store's own, such as that of a Redis Cluster. It stays the
 	// caller's to close.
 	Client redis.UniversalClient
