@@ -148,7 +148,7 @@ func heldMemory(ctx context.Context, l *lab) (turn, error) {
 		go func() {
 			ended <- durable.Process(ctx, b, g, func(m *message.Message) error {
 				return durable.RetryAfter(errors.New("not yet"), time.Hour) // it takes no worker
-			}, durable.ProcessOptions{MaxInFlight: bufferedEvents, MaxInFlightBytes: 1 << 30, FetchSize: 5000, Monitor: &m, DrainTimeout: time.Millisecond})
+			}, durable.ProcessOptions{MaxInFlight: 2 * bufferedEvents, MaxInFlightBytes: 1 << 30, FetchSize: 5000, Monitor: &m, DrainTimeout: time.Millisecond})
 		}()
 		err = until(ctx, time.Minute, func() error {
 			if n := m.Stats().Total().InFlight; n < bufferedEvents {
