@@ -62,7 +62,7 @@ func TestRedisCLIShowsANotificationAsTheDocsDo(t *testing.T) {
 // documentedSubscribe is the block in the package docs.
 func documentedSubscribe(t *testing.T) string {
 	t.Helper()
-	doc, err := os.ReadFile("doc_wire.go")
+	doc, err := os.ReadFile("doc.go")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 // documented is the block behind "$ command" in the package docs.
 func documented(t *testing.T, command string) string {
 	t.Helper()
-	doc, err := os.ReadFile("doc_wire.go")
+	doc, err := os.ReadFile("doc.go")
 	if err != nil {
 		t.Fatal(err)
 	}

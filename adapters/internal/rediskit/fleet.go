@@ -84,6 +84,12 @@ func (f *fleet) Close() {
 	f.retired.Wait()
 }
 
+func (f *fleet) isClosed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
+}
+
 // Send implements Sender. Of a batch that went to several nodes, a command that was not sent or whose reply did not
 // come has a reply that Reply.Err reads as a *LostError.
 func (f *fleet) Send(ctx context.Context, b *Batch) (Fate, error) {

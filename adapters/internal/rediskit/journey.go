@@ -93,7 +93,7 @@ func (j *journey) round(ctx context.Context, round int) (Fate, error) {
 	first := round == 0 && len(legs) == 1
 	for _, l := range legs {
 		if l.fate == NotSent {
-			if first && errors.Is(l.err, ErrStopped) {
+			if first && errors.Is(l.err, ErrStopped) && j.f.isClosed() {
 				return NotSent, ErrStopped
 			}
 			j.unreached(ctx, l, round)
@@ -161,12 +161,14 @@ func (j *journey) wire(l *leg) []byte {
 	return wire
 }
 
-// unreached deals with a leg of which nothing was sent: it goes to where the slots are by now, if that is elsewhere.
+// unreached deals with a leg of which nothing was sent: it goes to where the slots are by now, if that is elsewhere, or
+// if its writer was retired meanwhile.
 func (j *journey) unreached(ctx context.Context, l *leg, round int) {
 	_ = j.f.t.look(ctx) // else they are where they were
+	retired := errors.Is(l.err, ErrStopped) && !j.f.isClosed()
 	for _, e := range l.errands {
 		addr, err := j.f.t.master(ctx, e.slot)
-		if err == nil && addr != l.addr && round+1 < mostRounds && ctx.Err() == nil {
+		if err == nil && (addr != l.addr || retired) && round+1 < mostRounds && ctx.Err() == nil {
 			e.ask = false
 			j.todo = append(j.todo, e)
 			continue
@@ -177,6 +179,9 @@ func (j *journey) unreached(ctx context.Context, l *leg, round int) {
 
 // take reads the replies of l; where it had all commands and none is to be sent elsewhere, they stay as they are.
 func (j *journey) take(l *leg, all bool) {
+	if l.batch.err != nil {
+		j.f.t.doubt()
+	}
 	if all && !l.batch.refused {
 		j.whole, j.trailer = l, l.batch.trailer
 		return
@@ -243,10 +248,16 @@ func (j *journey) giveUp(err error) {
 	j.todo = nil
 }
 
-// least keeps the worst reply to the trailers: an error, else the smallest number.
+// noTrailer stands for the reply to a trailer that did not come.
+var noTrailer = []byte("-ERR the connection ended before the reply\r\n")
+
+// least keeps the worst reply to the trailers: an error, such as that one did not come, else the smallest number.
 func (j *journey) least(trailer []byte) {
-	if len(trailer) == 0 {
+	if len(j.f.o.Trailer) == 0 {
 		return
+	}
+	if len(trailer) == 0 {
+		trailer = noTrailer
 	}
 	mine, other := NewReply(j.trailer), NewReply(trailer)
 	if len(j.trailer) == 0 || mine.Kind() != '-' && (other.Kind() == '-' || other.Int() < mine.Int()) {

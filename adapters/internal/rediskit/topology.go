@@ -24,17 +24,26 @@ type topology struct {
 	c     Config
 	slots [slotCount]atomic.Uint32 // index in nodes plus 1; 0: nobody's
 
-	mu      sync.Mutex // of looks; before names
-	looked  time.Time
+	doubted atomic.Bool   // look before slots are believed again
+	turn    chan struct{} // capacity 1, held during a look, with looked and told
+	looked  time.Time     // when the last look had ended
+	told    error         // why it learnt nothing
+
 	names   sync.Mutex
 	nodes   []string // every address that was ever heard of, in the order of the numbers in slots
 	current []string // of the last look, replicas among them
 }
 
-func newTopology(c Config) *topology { return &topology{c: c} }
+func newTopology(c Config) *topology { return &topology{c: c, turn: make(chan struct{}, 1)} }
 
-// master is the address of the node that has slot. It looks at the cluster where that is not known.
+// doubt has the next use of t look at the cluster: a node stands still, and another one may have its slots by then.
+func (t *topology) doubt() { t.doubted.Store(true) }
+
+// master is the address of the node that has slot. It looks at the cluster where that is not known, or in doubt.
 func (t *topology) master(ctx context.Context, slot uint16) (string, error) {
+	if t.doubted.Load() && t.doubted.Swap(false) {
+		_ = t.look(ctx) // else the slots are where they were
+	}
 	if n := t.slots[slot].Load(); n > 0 {
 		return t.name(n), nil
 	}
@@ -93,20 +102,33 @@ func redirect(text, from string) (addr string, slot uint16, ask, ok bool) {
 // moved notes that the node at addr has slot.
 func (t *topology) moved(slot uint16, addr string) { t.slots[slot].Store(t.number(addr)) }
 
-// look asks a node who has what, unless another caller did so just now.
+// look asks a node who has what. Callers at the same time share a look, and its outcome.
 func (t *topology) look(ctx context.Context) error {
 	asked := time.Now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.looked.After(asked) || time.Since(t.looked) < lookApart {
-		return nil
+	select {
+	case t.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("look at the cluster: %w", ctx.Err())
 	}
+	defer func() { <-t.turn }()
+	if t.looked.After(asked) || t.told == nil && time.Since(t.looked) < lookApart {
+		return t.told
+	}
+	err := t.askAny(ctx)
+	if err != nil && ctx.Err() != nil {
+		return err // of this caller alone
+	}
+	t.looked, t.told = time.Now(), err
+	return err
+}
+
+// askAny learns from the first node that answers.
+func (t *topology) askAny(ctx context.Context) error {
 	var errs []error
 	for _, addr := range t.candidates() {
 		ranges, err := t.ask(ctx, addr)
 		if err == nil {
 			t.learn(ranges)
-			t.looked = time.Now()
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", addr, err))
