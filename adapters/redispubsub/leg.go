@@ -63,6 +63,13 @@ func (s *subscription) allPaid() realtime.GapReason {
 	return gap
 }
 
+// refusedSoFar is how many error replies there were.
+func (s *subscription) refusedSoFar() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusals
+}
+
 // refuse tells who waits for the first connection why there is none.
 func (s *subscription) refuse(err error) {
 	s.mu.Lock()

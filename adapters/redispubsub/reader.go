@@ -22,11 +22,11 @@ const (
 type reader struct {
 	s     *subscription
 	first chan error // the outcome of the first connection; room for one
-	begun bool       // the first connection was confirmed
+	begun bool       // the first connection was confirmed; that of a leg, in part
 	gap   realtime.GapReason
 	wait  time.Duration // before the next attempt
 
-	failures int // of a leg, before its first connection was confirmed
+	failures int // of a leg, before it begun
 }
 
 // run ends with the subscription, or when the first connection fails.
@@ -115,6 +115,7 @@ func (r *reader) connection() error {
 			return err
 		}
 		w.reads.Add(1)
+		r.begun = r.begun || r.s.home != nil && len(n.exact) > 0 // who subscribed to that channel may know it already
 		if ready {
 			r.ready()
 		}

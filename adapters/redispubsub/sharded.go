@@ -88,36 +88,37 @@ func (h *sharded) Add(ctx context.Context, channels ...string) error {
 
 // add subscribes to channels where they are, and waits for that.
 func (h *sharded) add(ctx context.Context, channels []string) error {
-	refusals, err := h.place(ctx, channels, realtime.GapNone)
+	added, refusals, err := h.place(ctx, channels)
 	if err != nil {
 		return fmt.Errorf("%w: %w", realtime.ErrUnavailable, err)
 	}
 	err = h.await(ctx, channels, refusals)
 	if errors.Is(err, errRefused) {
-		h.withdraw(channels)
+		h.withdraw(added)
 	}
 	return err
 }
 
-// place has the legs of channels subscribe to them, and tells how often each leg was refused something so far. gap is
-// told when they have; GapNone: none.
-func (h *sharded) place(ctx context.Context, channels []string, gap realtime.GapReason) (map[*subscription]int, error) {
+// place has the legs of channels subscribe to them. It tells which are new, and how often each leg was refused something
+// so far.
+func (h *sharded) place(ctx context.Context, channels []string) (added []string, refusals map[*subscription]int, err error) {
 	byNode := map[string][]string{}
 	for _, c := range channels {
 		addr, err := h.b.cfg.NodeOf(ctx, c)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		byNode[addr] = append(byNode[addr], c)
 	}
 	h.changing.Lock()
 	defer h.changing.Unlock()
-	return h.put(byNode, gap), nil
+	added, refusals = h.put(byNode, realtime.GapNone)
+	return added, refusals, nil
 }
 
-// put is place with changing held.
-func (h *sharded) put(byNode map[string][]string, gap realtime.GapReason) map[*subscription]int {
-	refusals := map[*subscription]int{}
+// put is place of channels by node; gap is told when they are subscribed to. The caller holds changing.
+func (h *sharded) put(byNode map[string][]string, gap realtime.GapReason) (added []string, refusals map[*subscription]int) {
+	refusals = map[*subscription]int{}
 	for addr, channels := range byNode {
 		h.mu.Lock()
 		leg := h.legs[addr]
@@ -139,8 +140,9 @@ func (h *sharded) put(byNode map[string][]string, gap realtime.GapReason) map[*s
 		if fresh {
 			h.start(leg)
 		}
+		added = append(added, mine...)
 	}
-	return refusals
+	return added, refusals
 }
 
 // newLeg is a subscription at addr that does not run yet.
@@ -174,7 +176,12 @@ func (h *sharded) await(ctx context.Context, channels []string, refusals map[*su
 			if leg == nil { // removed meanwhile
 				break
 			}
-			err := leg.await(ctx, []string{c}, refusals[leg])
+			before, known := refusals[leg]
+			if !known { // it moved there
+				before = leg.refusedSoFar()
+				refusals[leg] = before
+			}
+			err := leg.await(ctx, []string{c}, before)
 			h.mu.Lock()
 			moved := h.where[c] != leg
 			h.mu.Unlock()
@@ -193,9 +200,13 @@ func (h *sharded) await(ctx context.Context, channels []string, refusals map[*su
 // withdraw takes channels back that were refused.
 func (h *sharded) withdraw(channels []string) {
 	h.changing.Lock()
-	defer h.changing.Unlock()
-	for leg, of := range h.take(channels) {
+	legs := h.take(channels)
+	for leg, of := range legs {
 		leg.withdraw(of)
+	}
+	h.changing.Unlock()
+	for leg := range legs {
+		h.retire(leg)
 	}
 }
 
@@ -224,15 +235,36 @@ func (h *sharded) Remove(ctx context.Context, channels ...string) error {
 		_, refusals[leg] = leg.request(of, false)
 	}
 	h.changing.Unlock()
+	err := h.awaitRemoval(ctx, legs, refusals)
+	for leg := range legs {
+		h.retire(leg)
+	}
+	if err == nil && h.ctx.Err() != nil {
+		return fmt.Errorf("redispubsub: remove: %w", realtime.ErrClosed)
+	}
+	return err
+}
+
+// awaitRemoval waits until the channels of legs are not heard any more.
+func (h *sharded) awaitRemoval(ctx context.Context, legs map[*subscription][]string, refusals map[*subscription]int) error {
 	for leg, of := range legs {
 		if err := leg.await(ctx, of, refusals[leg]); err != nil && leg.ctx.Err() == nil {
 			return fmt.Errorf("redispubsub: remove %q: %w", of[0], err)
 		}
 	}
-	if h.ctx.Err() != nil {
-		return fmt.Errorf("redispubsub: remove: %w", realtime.ErrClosed)
-	}
 	return nil
+}
+
+// retire ends the connection of leg, if it has no channels left. Its reader ends by itself; Close waits for it.
+func (h *sharded) retire(leg *subscription) {
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(leg.channels()) == 0 && h.legs[leg.node] == leg {
+		delete(h.legs, leg.node)
+		leg.cut()
+	}
 }
 
 // settle is called by the reader of leg, whose connection ended for reason: channels whose slots other nodes have now go
@@ -257,6 +289,8 @@ func (h *sharded) settle(leg *subscription, reason realtime.GapReason) (over boo
 	if len(leg.channels()) > 0 || h.ctx.Err() != nil {
 		return false
 	}
-	delete(h.legs, leg.node)
+	if h.legs[leg.node] == leg {
+		delete(h.legs, leg.node)
+	}
 	return true
 }

@@ -203,12 +203,13 @@ func (s *subscription) request(channels []string, add bool) (changed []string, r
 	return changed, refusals
 }
 
-// withdraw takes back what a refused call added.
+// withdraw takes back what a refused call added, or what goes to another node.
 func (s *subscription) withdraw(channels []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range channels {
 		delete(s.want, c)
+		s.pay(c)
 	}
 }
 
