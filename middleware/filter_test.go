@@ -136,26 +136,3 @@ func TestAFilterThatNothingPassesIsRefused(t *testing.T) {
 		t.Errorf("got %v, want ErrInvalid", err)
 	}
 }
-
-// How do I handle some types of events only?
-func ExampleFilter_howDoIHandleSomeTypesOnly() {
-	filter := &middleware.Filter{Types: []string{"invoice.paid"}, Patterns: []string{"order.*"}}
-	handler := filter.Middleware(func(msg *message.Message) ([]*message.Message, error) {
-		fmt.Println("handling", msg.Metadata[durable.MetaType])
-		return nil, nil
-	})
-	for _, kind := range []string{"order.created", "user.seen", "invoice.paid"} {
-		msg, err := durable.Event{Type: kind, SourceType: "shop", SourceID: "1"}.Message("1")
-		if err == nil {
-			_, err = handler(msg)
-		}
-		if err != nil {
-			fmt.Println(err)
-		}
-	}
-	fmt.Println("filtered:", filter.Filtered())
-	// Output:
-	// handling order.created
-	// handling invoice.paid
-	// filtered: 1
-}

@@ -7,22 +7,13 @@ var excused = merged(
 	reason("for authors of adapters, whom examples/customadapter shows them at work",
 		"durable.AllStructured", "durable.CheckAppend", "durable.CheckGroup", "durable.CheckSize", "durable.FailAll",
 		"durable.FailInvalid", "durable.NewClaim", "durable.Claim", "durable.Invalid", "realtime.CheckNotify",
-		"realtime.CheckSubscribe", "realtime.NewInbox", "realtime.Inbox", "realtime.NewTable", "realtime.Table",
-		"middleware.Wrap", "middleware.WrapNotify"),
+		"realtime.CheckSubscribe", "realtime.NewInbox", "realtime.Inbox", "realtime.NewTable", "realtime.Table"),
 	reason("for authors of policies that run under Process and elsewhere", "durable.Scheduled"),
 	reason("what another call returns, whose Example shows it",
-		"durable.ProcessStats", "durable.Subscription", "realtime.DropStats", "middleware.ErrorClass", "dual.HealthReport"),
+		"durable.ProcessStats", "durable.Subscription", "realtime.DropStats", "dual.HealthReport"),
 	reason("the openers of adapters.All call it", "adapters/watermillkafka.Blame", "adapters/watermillredisstream.Blame"),
 	reason("a part of kafka.Config, which is in CONFIGURATION.md", "adapters/kafka.SASL"),
 )
-
-// waiting are the symbols whose Example is to be written. The list may only shrink.
-var waiting = []string{
-	"middleware.After", "middleware.Busy", "middleware.DedupeKey", "middleware.DefaultDelays", "middleware.EventLogger",
-	"middleware.Filter", "middleware.NewMemoryDedupe", "middleware.MemoryDedupe",
-	"middleware/prometheus.Buckets", "middleware/prometheus.Opener", "middleware/prometheus.Consumer",
-	"adapters/watermillkafka.Open", "adapters/watermillkafka.OpenRealtime",
-}
 
 func reason(why string, symbols ...string) map[string]string {
 	out := map[string]string{}
