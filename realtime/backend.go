@@ -7,8 +7,8 @@ import "context"
 // Its methods are safe for concurrent use. After Close every method returns [ErrClosed].
 type Backend interface {
 	// Notify broadcasts ns, those of a channel in order, to whoever listens now, and returns when the
-	// broker took them or ctx is done. An invalid notification is an *[InvalidError] and nothing is sent. It neither changes nor keeps ns
-	// and does not retry: after an error some of ns may have been broadcast.
+	// broker took them or ctx is done. An invalid notification is an *[InvalidError] and nothing is sent. It
+	// neither changes nor keeps ns and does not retry: after an error some of ns may have been broadcast.
 	Notify(ctx context.Context, ns ...Notification) error
 
 	// Subscribe listens to channels: exact names, and what was marked by [Pattern] (its language is that of

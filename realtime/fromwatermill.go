@@ -66,7 +66,10 @@ func FromWatermill(w Watermill) (Backend, error) {
 		w.Topic = DefaultTopic
 	}
 	b := &watermillBackend{
-		w: w, subs: map[*watermillSubscription]struct{}{}, probes: map[string]*probe{}, finished: make(chan struct{}),
+		w:        w,
+		table:    NewTable(Capabilities{Backend: w.Name, Patterns: true, MaxNotification: MaxSize}, w.Buffer),
+		probes:   map[string]*probe{},
+		finished: make(chan struct{}),
 	}
 	b.life, b.end = context.WithCancel(context.Background())
 	return b, nil
@@ -75,6 +78,7 @@ func FromWatermill(w Watermill) (Backend, error) {
 // watermillBackend is what FromWatermill makes.
 type watermillBackend struct {
 	w     Watermill
+	table *Table          // of the subscriptions; its lock is taken after mu
 	life  context.Context // ends when Close begins
 	end   context.CancelFunc
 	calls sync.WaitGroup // of Publish, and the listener
@@ -82,7 +86,6 @@ type watermillBackend struct {
 	mu        sync.Mutex
 	closed    bool
 	listening bool
-	subs      map[*watermillSubscription]struct{}
 	probes    map[string]*probe // that did not come back yet, by id
 
 	closing  sync.Once
@@ -93,13 +96,11 @@ type watermillBackend struct {
 var _ Backend = (*watermillBackend)(nil)
 
 // Capabilities implements Backend.
-func (b *watermillBackend) Capabilities() Capabilities {
-	return Capabilities{Backend: b.w.Name, Patterns: true, MaxNotification: MaxSize}
-}
+func (b *watermillBackend) Capabilities() Capabilities { return b.table.Capabilities() }
 
 // Notify implements Backend.
 func (b *watermillBackend) Notify(ctx context.Context, ns ...Notification) error {
-	if err := CheckNotify(ns); err != nil {
+	if err := b.table.Check(ctx, ns); err != nil {
 		return err
 	}
 	msgs := make([]*message.Message, len(ns))
@@ -183,11 +184,8 @@ func (b *watermillBackend) Close(ctx context.Context) error {
 
 func (b *watermillBackend) finish() {
 	defer close(b.finished)
+	_ = b.table.Close(b.life) // has no error
 	b.mu.Lock()
-	for s := range b.subs {
-		s.inbox.Close()
-	}
-	clear(b.subs)
 	b.failProbes(ErrClosed)
 	b.mu.Unlock()
 	idle := make(chan struct{})

@@ -12,12 +12,13 @@ import (
 
 // probe is a message on its way to the listener and back.
 type probe struct {
-	run  func()     // by the listener when it comes back, under mu
-	done chan error // buffered: nobody may wait any more
+	run  func() error // by the listener when it comes back, under mu
+	done chan error   // of run; buffered: nobody may wait any more
 }
 
-// settle publishes a probe until it comes back, and has the listener call run at that moment, under mu.
-func (b *watermillBackend) settle(ctx context.Context, run func()) error {
+// settle publishes a probe until it comes back, and has the listener call run at that moment, under mu. It returns run's
+// error, or its own; run is not called after it has returned.
+func (b *watermillBackend) settle(ctx context.Context, run func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -73,48 +74,61 @@ func (b *watermillBackend) failProbes(err error) {
 func (b *watermillBackend) listen() {
 	defer b.calls.Done()
 	for again := false; ; again = true {
-		err := b.subscription(again)
+		made, closed := b.subscription(again)
+		b.mu.Lock()
 		if b.life.Err() != nil {
-			b.mu.Lock()
-			b.closeErr = err
-			b.mu.Unlock()
-			return
-		}
-		if err != nil {
-			b.mu.Lock()
+			b.closeErr = closed
+		} else if err := errors.Join(made, closed); err != nil {
 			b.failProbes(err)
-			b.mu.Unlock()
 		}
-		timer := time.NewTimer(watermillAgain)
-		select {
-		case <-timer.C:
-		case <-b.life.Done():
-			timer.Stop()
+		b.mu.Unlock()
+		if !restBetween(b.life) {
 			return
 		}
 	}
 }
 
-// subscription reads by one subscriber until it ends. The error is that of making or closing it.
-func (b *watermillBackend) subscription(again bool) error {
+// restBetween waits between two tries; it is false at the end of ctx.
+func restBetween(ctx context.Context) bool {
+	timer := time.NewTimer(watermillAgain)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// subscription reads by one subscriber until it ends. The errors are those of making and of closing it.
+func (b *watermillBackend) subscription(again bool) (made, closed error) {
 	sub, err := b.w.Subscriber()
 	if err != nil {
-		return fmt.Errorf("%s: subscriber: %w", b.w.Name, errors.Join(ErrUnavailable, err))
+		return fmt.Errorf("%s: subscriber: %w", b.w.Name, errors.Join(ErrUnavailable, err)), nil
 	}
 	ctx, cancel := context.WithCancel(b.life)
 	defer cancel()
 	messages, err := sub.Subscribe(ctx, b.w.Topic)
 	if err != nil {
-		return errors.Join(fmt.Errorf("%s: subscribe to %q: %w: %w", b.w.Name, b.w.Topic, ErrUnavailable, err), sub.Close())
+		return fmt.Errorf("%s: subscribe to %q: %w: %w", b.w.Name, b.w.Topic, ErrUnavailable, err), sub.Close()
 	}
 	if again {
-		b.calls.Go(func() {
-			_ = b.settle(ctx, func() { b.gap(GapReconnect) }) // a subscription that ends again has another gap
-		})
+		b.calls.Go(func() { b.tellGap(ctx) })
 	}
 	b.read(messages)
 	cancel()
-	return sub.Close()
+	return nil, sub.Close()
+}
+
+// tellGap tells every subscription of the gap as soon as the listener runs again, however long the probe cannot be
+// published. A subscription that ends before, which ends ctx, has another gap.
+func (b *watermillBackend) tellGap(ctx context.Context) {
+	told := func() error {
+		b.table.Gap(GapReconnect)
+		return nil
+	}
+	for b.settle(ctx, told) != nil && restBetween(ctx) {
+	}
 }
 
 func (b *watermillBackend) read(messages <-chan *message.Message) {
@@ -134,30 +148,22 @@ func (b *watermillBackend) read(messages <-chan *message.Message) {
 
 // receive hands msg to whoever subscribed to its channel. What is no notification is nobody's.
 func (b *watermillBackend) receive(msg *message.Message) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if id := msg.Metadata[metaProbe]; id != "" {
-		if p := b.probes[id]; p != nil {
-			delete(b.probes, id)
-			p.run()
-			p.done <- nil
-		}
+		b.returned(id)
 		return
 	}
 	n, err := ParseNotification(msg.Metadata[MetaChannel], msg.Payload)
-	if err != nil || CheckChannel(n.Channel) != nil {
-		return
-	}
-	for s := range b.subs {
-		if s.selects(n.Channel) {
-			s.inbox.Put(n)
-		}
+	if err == nil && CheckChannel(n.Channel) == nil {
+		b.table.Put(n)
 	}
 }
 
-// gap tells every subscription. The caller holds mu.
-func (b *watermillBackend) gap(reason GapReason) {
-	for s := range b.subs {
-		s.inbox.Gap(reason)
+// returned ends the wait for a probe, unless it has ended.
+func (b *watermillBackend) returned(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p := b.probes[id]; p != nil {
+		delete(b.probes, id)
+		p.done <- p.run()
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -63,14 +65,14 @@ func onBus(t testing.TB) (realtime.Backend, *ending) {
 }
 
 func TestAGoChannelIsARealtimeBackend(t *testing.T) {
-	var last *ending
+	var last atomic.Pointer[ending] // checks open backends side by side
 	realtimetest.Run(t, realtimetest.Harness{
 		New: func(t testing.TB) realtime.Backend {
 			b, sub := onBus(t)
-			last = sub
+			last.Store(sub)
 			return b
 		},
-		Break: func(testing.TB) { last.cut() },
+		Break: func(testing.TB) { last.Load().cut() },
 	})
 }
 
@@ -181,6 +183,49 @@ func TestAPubSubThatFailsIsAnErrorOfTheCall(t *testing.T) {
 			t.Errorf("%+v: got %v, want ErrInvalid", w, err)
 		}
 	}
+}
+
+// moody is a publisher that fails as often as it is told.
+type moody struct {
+	message.Publisher
+	failures atomic.Int64
+}
+
+func (m *moody) Publish(topic string, msgs ...*message.Message) error {
+	if m.failures.Add(-1) >= 0 {
+		return errors.New("down")
+	}
+	return m.Publisher.Publish(topic, msgs...)
+}
+
+func TestAGapIsToldThoughThePublisherFailsAtFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pubsub := bus()
+		pub, sub := &moody{Publisher: pubsub}, &ending{Subscriber: pubsub}
+		b, err := realtime.FromWatermill(realtime.Watermill{
+			Publisher: pub, Subscriber: func() (message.Subscriber, error) { return sub, nil }, Close: pubsub.Close,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := b.Subscribe(t.Context(), "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pub.failures.Store(3)
+		sub.cut()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if got, err := s.Next(ctx); err != nil || got.Gap != realtime.GapReconnect {
+			t.Errorf("got %+v, %v, want a gap", got, err)
+		}
+		if err := b.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := s.Add(t.Context(), "d"); !errors.Is(err, realtime.ErrClosed) {
+			t.Errorf("Add after Close: got %v, want ErrClosed", err)
+		}
+	})
 }
 
 type failing struct{ err error }

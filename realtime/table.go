@@ -74,6 +74,14 @@ func (t *Table) Health(context.Context) error {
 
 // Subscribe implements Backend.
 func (t *Table) Subscribe(ctx context.Context, channels ...string) (Subscription, error) {
+	s, err := t.subscribe(ctx, channels)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (t *Table) subscribe(ctx context.Context, channels []string) (*entry, error) {
 	if err := t.check(ctx, channels); err != nil {
 		return nil, err
 	}
