@@ -69,10 +69,10 @@ func ExampleDedupeKey_whatMakesTwoDeliveriesTheSameEvent() {
 		}
 		return msg
 	}
-	key := middleware.DedupeKey
-	fmt.Println("published again:", key(sent("42", "7")) == key(sent("42", "7")))
-	fmt.Println("of another source:", key(sent("42", "7")) == key(sent("43", "7")))
-	fmt.Println("no event of ours:", key(message.NewMessage("uuid", nil)))
+	first := middleware.DedupeKey(sent("42", "7"))
+	fmt.Println("published again:", middleware.DedupeKey(sent("42", "7")) == first)
+	fmt.Println("of another source:", middleware.DedupeKey(sent("43", "7")) == first)
+	fmt.Println("no event of ours:", middleware.DedupeKey(message.NewMessage("uuid", nil)))
 	// Output:
 	// published again: true
 	// of another source: false
