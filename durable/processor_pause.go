@@ -26,7 +26,7 @@ func (r *run) pauseChanges(claims int) (pause, resume []*Claim) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.alone = claims < 2
-	crowded := r.crowded()
+	crowded := !r.alone && r.crowded()
 	for _, c := range r.claims {
 		crowds := crowded && r.holds(c, spareRoom*claims)
 		switch {
@@ -42,11 +42,11 @@ func (r *run) pauseChanges(claims int) (pause, resume []*Claim) {
 	return pause, resume
 }
 
-// window is what may be held now. A claim that is alone leaves spare room, for one that comes while it does not move.
-// The caller holds mu.
+// window is what may be held now. A claim that is alone leaves spare room, for one that comes while it does not move;
+// several get to it only once those that hold more than their part are paused. The caller holds mu.
 func (r *run) window() (events, bytes int) {
 	events, bytes = r.o.MaxInFlight, r.o.MaxInFlightBytes
-	if r.alone {
+	if r.pauser != nil && (r.alone || !r.crowded()) {
 		events, bytes = events-events/spareRoom, bytes-bytes/spareRoom
 	}
 	return events, bytes

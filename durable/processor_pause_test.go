@@ -2,6 +2,7 @@ package durable
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -59,16 +60,7 @@ func (p *pausing) isPaused(c *Claim) bool {
 // Fetch takes turns between the claims that are not paused, up to 1000 of each.
 func (p *pausing) Fetch(ctx context.Context, most int) ([]Delivery, error) {
 	for {
-		var ds []Delivery
-		for i, c := range p.claims {
-			if n := min(most/len(p.claims)+1, most-len(ds), 1000-p.next[i]); n > 0 && !p.isPaused(c) {
-				for range n {
-					ds = append(ds, deliveries(c, p.next[i], strconv.Itoa(p.next[i]%7))...)
-					p.next[i]++
-				}
-			}
-		}
-		if len(ds) > 0 {
+		if ds := p.supply(most); len(ds) > 0 {
 			return ds, nil
 		}
 		select {
@@ -77,6 +69,27 @@ func (p *pausing) Fetch(ctx context.Context, most int) ([]Delivery, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+func (p *pausing) supply(most int) (ds []Delivery) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, c := range p.claims {
+		if n := min(most/len(p.claims)+1, most-len(ds), 1000-p.next[i]); n > 0 && !p.paused[c] {
+			for range n {
+				ds = append(ds, deliveries(c, p.next[i], strconv.Itoa(p.next[i]%7))...)
+				p.next[i]++
+			}
+		}
+	}
+	return ds
+}
+
+// fetched is how many of each claim were.
+func (p *pausing) fetched() []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.next)
 }
 
 func TestAPartitionThatDoesNotMoveLeavesTheOthersGoing(t *testing.T) {

@@ -41,7 +41,7 @@ func TestAClaimThatIsGainedGoesOnWhileOthersFillTheWindow(t *testing.T) {
 				}
 				close(free)
 				time.Sleep(time.Hour)
-				for i, n := range b.next {
+				for i, n := range b.fetched() {
 					if n != 1000 {
 						t.Errorf("mode %d: %d of claim %d fetched in the end, want 1000", mode, n, i)
 					}
@@ -70,4 +70,19 @@ func TestTheWindowIsNotExceededForAGainedClaim(t *testing.T) {
 		close(free)
 		wantNil(t, "Process", p.end())
 	})
+}
+
+func TestTheLastClaimMayGoWhileTheWindowIsFull(t *testing.T) {
+	for _, mode := range []AckMode{AckEach, AckThrough} {
+		bubble(t, func(t *testing.T) {
+			b := newPausing(mode, 1)
+			free := make(chan struct{})
+			p := start(b, func(*message.Message) error { <-free; return nil }, ProcessOptions{MaxInFlight: 8, Concurrency: 8})
+			time.Sleep(time.Hour)
+			b.claims[0].Lose(ErrFenced) // what runs is still held
+			time.Sleep(time.Hour)
+			close(free)
+			wantNil(t, "Process", p.end())
+		})
+	}
 }

@@ -140,23 +140,24 @@ func (f *feed) resume(err error) ([]Range, error) {
 		}
 	}
 	if k := f.start.Kind(); k != StartAt && k != StartNewest {
-		c := f.start.Cursor()
-		if c == nil {
-			c = Cursor{}
-		}
-		maps.Copy(c, f.seen)
-		return []Range{{From: After(c), Follow: true}}, nil
+		return []Range{{From: After(f.reached()), Follow: true}}, nil
 	}
 	return f.split(err)
+}
+
+// reached is the cursor that f began after, moved to what was seen.
+func (f *feed) reached() Cursor {
+	c := Cursor{}
+	maps.Copy(c, f.start.Cursor())
+	maps.Copy(c, f.seen)
+	return c
 }
 
 // jump forgets the positions that are no longer stored.
 func (f *feed) jump() (err error) {
 	if f.start.Kind() == StartAfter {
-		c := f.start.Cursor()
-		maps.Copy(c, f.seen)
+		c, err := f.stored(f.ctx, f.reached())
 		clear(f.seen)
-		c, err = f.stored(f.ctx, c)
 		f.start = After(c)
 		return err
 	}

@@ -19,11 +19,11 @@ func TestAReceiverThatAnswersTwiceHasAnsweredOnce(t *testing.T) {
 		messages, err := s.Subscribe(t.Context(), "t")
 		wantNil(t, "Subscribe", err)
 		first := wantMessage(t, messages, "0")
-		if !first.Ack() || !first.Ack() || first.Nack() {
+		if acks := []bool{first.Ack(), first.Ack(), first.Nack()}; !slices.Equal(acks, []bool{true, true, false}) {
 			t.Error("a second Ack is refused, or a Nack after it accepted")
 		}
 		second := wantMessage(t, messages, "1")
-		if !second.Nack() || !second.Nack() || second.Ack() {
+		if nacks := []bool{second.Nack(), second.Nack(), second.Ack()}; !slices.Equal(nacks, []bool{true, true, false}) {
 			t.Error("a second Nack is refused, or an Ack after it accepted")
 		}
 		first.Ack() // long over

@@ -1,9 +1,8 @@
 package durabletest
 
 import (
-	"slices"
-
 	"context"
+	"slices"
 
 	"github.com/dualstream/dualstream/durable"
 )

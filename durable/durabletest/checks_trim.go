@@ -3,6 +3,7 @@ package durabletest
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/dualstream/dualstream/durable"
@@ -145,7 +146,7 @@ func removeSome(e *env) {
 			return err
 		})
 	}
-	left := append(all[:1:1], all[2], all[4])
+	left := append(slices.Clone(all[:1]), all[2], all[4])
 	e.once(recordIDs(e.stored(b, topic, len(left))), left)
 	c := e.join(b, g)
 	e.once(deliveryIDs(append(e.collect(c, len(left)), e.quiet(c)...)), left)
