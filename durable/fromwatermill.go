@@ -135,10 +135,23 @@ func (b *watermillBackend) Consume(ctx context.Context, g Group) (Consumer, erro
 		defer cancel()
 		return nil, errors.Join(err, c.Close(ctx))
 	}
+	if b.keep(c) {
+		return c, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), watermillGrace)
+	defer cancel()
+	return nil, errors.Join(ErrClosed, c.Close(ctx))
+}
+
+// keep makes c known to Close, which it may be too late for.
+func (b *watermillBackend) keep(c *watermillConsumer) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.consumers[c] = struct{}{} // Close waits for this call before it looks at them
-	return c, nil
+	if b.closed {
+		return false
+	}
+	b.consumers[c] = struct{}{}
+	return true
 }
 
 // check returns an error unless g can be served.

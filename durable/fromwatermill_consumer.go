@@ -2,7 +2,7 @@ package durable
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -21,16 +21,17 @@ type watermillConsumer struct {
 
 	setting sync.Mutex // held by SetTopics; taken before mu
 
-	mu      sync.Mutex
-	sources map[string]*watermillSource
-	epochs  int64
-	pending map[*message.Message]arrival // handed out and not answered, by the copy
-	noting  []<-chan struct{}            // ends of the contexts of what was acked
+	mu       sync.Mutex
+	sources  map[string]*watermillSource
+	epochs   int64
+	pending  map[*message.Message]arrival // handed out and not answered, by the copy
+	noting   map[<-chan struct{}]struct{} // ends of the contexts of what was acked
+	tidyAt   int                          // how many of noting there are when it is looked through
+	closeErr error                        // of subscribers; read without the lock after finished
 
 	closing  chan struct{}
 	once     sync.Once
 	finished chan struct{}
-	closeErr error // read after finished
 }
 
 // arrival is a message as the subscriber gave it, and from where.
@@ -43,7 +44,7 @@ func newWatermillConsumer(b *watermillBackend, g Group) *watermillConsumer {
 	return &watermillConsumer{
 		b: b, group: g,
 		in: make(chan arrival), failed: make(chan error, 1),
-		sources: map[string]*watermillSource{}, pending: map[*message.Message]arrival{},
+		sources: map[string]*watermillSource{}, pending: map[*message.Message]arrival{}, noting: map[<-chan struct{}]struct{}{},
 		closing: make(chan struct{}), finished: make(chan struct{}),
 	}
 }
@@ -143,10 +144,10 @@ func (c *watermillConsumer) noteOf(d Delivery) {
 	if done == nil {
 		return
 	}
-	if len(c.noting) == cap(c.noting) {
-		c.noting = slices.DeleteFunc(c.noting, isOver)
+	if c.noting[done] = struct{}{}; len(c.noting) >= c.tidyAt {
+		maps.DeleteFunc(c.noting, func(done <-chan struct{}, _ struct{}) bool { return isOver(done) })
+		c.tidyAt = max(64, 2*len(c.noting))
 	}
-	c.noting = append(c.noting, done)
 }
 
 func isOver(done <-chan struct{}) bool {
@@ -227,38 +228,28 @@ func (c *watermillConsumer) finish() {
 	c.setting.Lock() // a SetTopics that runs ends first: it looks at closing
 	defer c.setting.Unlock()
 	c.mu.Lock()
-	open := make([]*watermillSource, 0, len(c.sources))
-	for _, s := range c.sources {
-		open = append(open, s)
-	}
-	noting := slices.Clone(c.noting)
+	open := slices.Collect(maps.Values(c.sources))
 	c.mu.Unlock()
-	for _, s := range open {
-		s.claim.Drain()
-	}
-	awaitNotes(noting)
 	for _, s := range open {
 		c.leave(s)
-		s.claim.Lose(ErrClosed)
 	}
 	c.wg.Wait()
-	c.mu.Lock()
-	var errs []error
 	for _, s := range open {
-		errs = append(errs, s.closeErr)
+		s.claim.Lose(ErrClosed) // where quit did not
 	}
-	c.closeErr = errors.Join(errs...)
-	c.mu.Unlock()
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
 	delete(c.b.consumers, c)
 }
 
-// awaitNotes waits for notes, up to watermillGrace.
-func awaitNotes(notes []<-chan struct{}) {
+// awaitNotes waits until the subscribers have taken note of the acks so far, up to watermillGrace.
+func (c *watermillConsumer) awaitNotes() {
+	c.mu.Lock()
+	noting := slices.Collect(maps.Keys(c.noting))
+	c.mu.Unlock()
 	timer := time.NewTimer(watermillGrace)
 	defer timer.Stop()
-	for _, done := range notes {
+	for _, done := range noting {
 		select {
 		case <-done:
 		case <-timer.C:

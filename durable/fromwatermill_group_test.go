@@ -213,6 +213,58 @@ func TestCloseWaitsUntilTheAcksAreNoted(t *testing.T) {
 	}
 }
 
+func TestCloseWaitsForTheNotesOfATopicThatWasRemoved(t *testing.T) {
+	for range 20 { // what is waited for and the end of the consumer come at once
+		n, other := &noting{send: []string{"a", "b"}, delay: 5 * time.Millisecond}, &noting{}
+		b := fromWatermill(t, durable.Watermill{Publisher: &failing{}, Subscriber: func(g durable.Group) (message.Subscriber, error) {
+			if g.Topics[0].Topic == "other" {
+				return other, nil
+			}
+			return n, nil
+		}})
+		c, err := b.Consume(t.Context(), competing("t", "other"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := fetchOne(t, c)
+		within(t, "SetTopics", func(ctx context.Context) error { return c.SetTopics(ctx, durable.Topics("other")...) })
+		within(t, "Ack", func(ctx context.Context) error { return c.Ack(ctx, d) })
+		within(t, "Close", c.Close)
+		if !slices.Equal(n.noted, []string{"a"}) {
+			t.Fatalf("the subscriber took note of %v, want a", n.noted)
+		}
+	}
+}
+
+func TestAMemberThatIsMadeWhileItsBackendClosesIsClosed(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	l := newLending(t)
+	b := fromWatermill(t, durable.Watermill{Publisher: l, Subscriber: func(g durable.Group) (message.Subscriber, error) {
+		close(begun)
+		<-end
+		return l.subscriber(g)
+	}})
+	made := make(chan error)
+	go func() {
+		_, err := b.Consume(context.Background(), competing("t"))
+		made <- err
+	}()
+	<-begun
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Close(over); !errors.Is(err, context.Canceled) {
+		t.Errorf("Close while a member is made: got %v, want its context's error", err)
+	}
+	close(end)
+	if err := <-made; !errors.Is(err, durable.ErrClosed) {
+		t.Errorf("Consume: got %v, want ErrClosed", err)
+	}
+	within(t, "Close", b.Close)
+	if l.closed != 1 {
+		t.Errorf("%d subscribers were closed, want 1", l.closed)
+	}
+}
+
 func TestAnAnswerCountsOnce(t *testing.T) {
 	n := &noting{send: []string{"a", "b"}}
 	c, err := n.backend(t).Consume(t.Context(), competing("t"))

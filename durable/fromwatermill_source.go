@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -19,13 +18,11 @@ type watermillSource struct {
 	claim *Claim
 
 	leaving chan struct{} // closed when nothing more is wanted
-	ended   chan struct{} // closed when nothing more is forwarded
 
 	// Of the consumer's lock.
-	out      int           // handed out and not answered
-	left     bool          // leaving is closed
-	idle     chan struct{} // closed when out is 0 and left
-	closeErr error         // of the subscriber
+	out  int           // handed out and not answered
+	left bool          // leaving is closed
+	idle chan struct{} // closed when out is 0 and left
 }
 
 // subscription is one subscriber that reads one topic.
@@ -49,7 +46,7 @@ func (c *watermillConsumer) join(ctx context.Context, t TopicStart) (*watermillS
 	c.epochs++
 	s := &watermillSource{
 		group: g, claim: NewClaim(context.Background(), t.Topic, 0, c.epochs),
-		leaving: make(chan struct{}), ended: make(chan struct{}), idle: make(chan struct{}),
+		leaving: make(chan struct{}), idle: make(chan struct{}),
 	}
 	c.sources[t.Topic] = s
 	c.wg.Go(func() { c.serve(s, first) })
@@ -106,25 +103,18 @@ func (b *watermillBackend) subscriber(life context.Context, g Group) (message.Su
 
 // serve forwards what comes until the source is left, and subscribes again where the subscription ends before.
 func (c *watermillConsumer) serve(s *watermillSource, now subscription) {
-	for {
-		open := c.forward(s, now.messages)
-		if !open {
-			now.end()
-			err := now.sub.Close()
-			c.report(fmt.Errorf("%s: the subscription to %q ended by itself; it is made again: %w",
-				c.b.w.Name, s.claim.Topic(), errors.Join(ErrUnavailable, err)))
-			next, ok := c.again(s)
-			if !ok {
-				close(s.ended)
-				return
-			}
-			now = next
-			continue
+	for !c.forward(s, now.messages) {
+		now.end()
+		err := now.sub.Close()
+		c.report(fmt.Errorf("%s: the subscription to %q ended by itself; it is made again: %w",
+			c.b.w.Name, s.claim.Topic(), errors.Join(ErrUnavailable, err)))
+		next, ok := c.again(s)
+		if !ok {
+			return
 		}
-		close(s.ended)
-		c.quit(s, now)
-		return
+		now = next
 	}
+	c.quit(s, now)
 }
 
 // forward hands over what comes until the source is left, or the subscription ends: false.
@@ -190,21 +180,18 @@ func (c *watermillConsumer) leave(s *watermillSource) {
 	}
 }
 
-// quit closes the subscriber of a source that was left, once its deliveries are answered and noted, or the consumer
-// closes.
+// quit closes the subscriber of a source that was left, once its deliveries are answered, or the consumer closes, and
+// the acks are noted.
 func (c *watermillConsumer) quit(s *watermillSource, now subscription) {
 	select {
 	case <-s.idle:
-		c.mu.Lock()
-		noting := slices.Clone(c.noting)
-		c.mu.Unlock()
-		awaitNotes(noting)
 	case <-c.closing:
 	}
+	c.awaitNotes()
 	now.end()
 	err := now.sub.Close()
 	s.claim.Lose(ErrClosed)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.closeErr = err
+	c.closeErr = errors.Join(c.closeErr, err)
 }

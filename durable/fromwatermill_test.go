@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,15 +40,14 @@ func within(t testing.TB, what string, f func(context.Context) error) {
 
 // A GoChannel knows no groups: it takes what is appended, and refuses the rest.
 func TestAGoChannelIsABackendForWhatItCan(t *testing.T) {
-	var topics int
+	var topics atomic.Int64 // checks run side by side
 	durabletest.Run(t, durabletest.Harness{
 		New: func(t testing.TB) durable.Backend {
 			pub := gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})
 			return fromWatermill(t, durable.Watermill{Name: "gochannel", Publisher: pub, Close: pub.Close})
 		},
 		NewTopic: func(testing.TB, int) string {
-			topics++
-			return "topic-" + strconv.Itoa(topics)
+			return "topic-" + strconv.FormatInt(topics.Add(1), 10)
 		},
 	})
 }
