@@ -183,3 +183,22 @@ func TestMetricsOfAFileShowNoGroupWithoutAName(t *testing.T) {
 		}
 	}
 }
+
+func TestClosingAStackTwiceLeavesTheMetricsOfTheNextOne(t *testing.T) {
+	const file = "durable: { backend: memory }\nmetrics:\n"
+	r := prom.NewPedanticRegistry()
+	first := measured(t, r, file)
+	if err := first.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := measured(t, r, file)
+	if err := first.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := second.Publisher.Publish(t.Context(), durable.Event{Type: "order.created", SourceType: "order", SourceID: "42"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := series(t, r)["dualstream_published_events_total memory stored events"]; got != 1 {
+		t.Errorf("published_events_total is %v after the first stack was closed again, want 1", got)
+	}
+}

@@ -69,12 +69,13 @@ func Opener(o Options) dual.MiddlewareOpener {
 		if err != nil {
 			return dual.Middleware{}, err
 		}
+		unregister := sync.OnceFunc(m.unregister) // a second time it would take out those of the next stack
 		f := &filed{m: m, backend: deps.Durable, groups: make(map[string]*filedGroup)}
 		return dual.Middleware{
 			Append: m.Append, Notify: m.Notify, Opened: f.opened, Process: f.process,
 			Handler:  func(group string) message.HandlerMiddleware { return f.of(group).consumer.Middleware },
 			Observer: func(group string) any { return f.of(group).consumer },
-			Close:    func(context.Context) error { m.unregister(); return nil },
+			Close:    func(context.Context) error { unregister(); return nil },
 		}, nil
 	})
 }
