@@ -220,7 +220,7 @@ func TestAnExpiredPositionOfAReaderEndsItsTopicOrIsTheOldest(t *testing.T) {
 		down := errors.New("down")
 		b.breaks(down, down)
 		put(t, b, "a", "x3", "x4", "x5")
-		if err := b.Trim(t.Context(), "a", 1); err != nil {
+		if _, err := b.Trim(t.Context(), "a", durable.Trim{MaxLen: 1, AllowUnread: true}); err != nil {
 			t.Fatal(err)
 		}
 		b.breaks(down, nil)

@@ -83,68 +83,17 @@ func (b *Backend) DescribeTopic(ctx context.Context, name string) (durable.Topic
 	}
 	info := durable.TopicInfo{Name: name}
 	for i, p := range t.partitions {
-		oldest, end := p.bounds()
-		part := durable.PartitionInfo{Partition: i, Records: end - oldest}
-		if end > oldest {
-			part.Oldest, part.Newest = t.position(i, oldest), t.position(i, end-1)
-		}
-		info.Partitions = append(info.Partitions, part)
+		info.Partitions = append(info.Partitions, t.describe(i, p))
 	}
 	return info, nil
 }
 
-// Trim removes the oldest records of every partition of topic until at most keep are left in each.
-func (b *Backend) Trim(ctx context.Context, name string, keep int64) error {
-	if err := b.gate.Enter(ctx); err != nil {
-		return fmt.Errorf("memory: trim %q: %w", name, err)
+func (t *topic) describe(i int, p *partition) durable.PartitionInfo {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	info := durable.PartitionInfo{Partition: i, Records: p.stored()}
+	if info.Records > 0 {
+		info.Oldest, info.Newest = t.position(i, p.first), t.position(i, p.newest(1))
 	}
-	defer b.gate.Leave()
-	if keep < 0 {
-		return fmt.Errorf("memory: trim %q: %w", name, durable.Invalid("keep", fmt.Sprint(keep), "use 0 or more"))
-	}
-	t, err := b.find(name)
-	if err != nil {
-		return fmt.Errorf("memory: trim %q: %w", name, err)
-	}
-	for _, p := range t.partitions {
-		p.mu.Lock()
-		p.trim(keep, p.maxBytes)
-		p.mu.Unlock()
-	}
-	return nil
-}
-
-// Lag implements durable.LagReporter: Lag counts what is stored and not acknowledged, Pending what is handed out.
-// Lag is -1 where the group has no position.
-func (b *Backend) Lag(ctx context.Context, name, topicName string) ([]durable.PartitionLag, error) {
-	if err := b.gate.Enter(ctx); err != nil {
-		return nil, fmt.Errorf("memory: lag of %q in %q: %w", name, topicName, err)
-	}
-	defer b.gate.Leave()
-	t, err := b.find(topicName)
-	if err != nil {
-		return nil, fmt.Errorf("memory: lag of %q in %q: %w", name, topicName, err)
-	}
-	out := make([]durable.PartitionLag, len(t.partitions))
-	for i := range out {
-		out[i] = durable.PartitionLag{Partition: i, Lag: -1}
-	}
-	b.store.mu.RLock()
-	defer b.store.mu.RUnlock()
-	g := b.store.groups[name]
-	if g == nil {
-		return out, nil
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if gt := g.topics[topicName]; gt != nil && gt.topic == t {
-		for i, pl := range gt.places {
-			oldest, end := pl.log().bounds()
-			out[i].Lag = end - max(pl.committed, oldest)
-			if pl.seat != nil {
-				out[i].Pending = int64(len(pl.seat.Handed()))
-			}
-		}
-	}
-	return out, nil
+	return info
 }

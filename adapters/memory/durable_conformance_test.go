@@ -30,7 +30,7 @@ func TestDurableConformance(t *testing.T) {
 			return name
 		},
 		Trim: func(t testing.TB, topic string) {
-			if err := admin.Trim(t.Context(), topic, 5); err != nil {
+			if _, err := admin.Trim(t.Context(), topic, durable.Trim{MaxLen: 5, AllowUnread: true}); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/dualstream/dualstream/durable"
@@ -15,6 +16,7 @@ import (
 type consumer struct {
 	backend      *Backend
 	name         string // of the group
+	member       string
 	group        *group
 	start        durable.Start
 	expired      durable.ExpiredPolicy
@@ -48,6 +50,7 @@ func (b *Backend) Consume(ctx context.Context, g durable.Group) (durable.Consume
 	c := &consumer{
 		backend:      b,
 		name:         g.Name,
+		member:       g.Member,
 		start:        g.Start,
 		expired:      g.OnExpired,
 		drainTimeout: b.cfg.DrainTimeout,
@@ -74,6 +77,10 @@ func (c *consumer) join(ts []durable.TopicStart) error {
 	c.group = s.group(c.name)
 	c.group.mu.Lock()
 	defer c.group.mu.Unlock()
+	if c.member == "" {
+		c.group.joins++
+		c.member = "member-" + strconv.FormatInt(c.group.joins, 10)
+	}
 	if err := c.subscribe(topics, ts); err != nil {
 		return err
 	}

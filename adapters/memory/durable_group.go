@@ -14,6 +14,7 @@ type group struct {
 	mu      sync.Mutex
 	topics  map[string]*groupTopic
 	members []*consumer // in order of joining
+	joins   int64       // of members without a name
 }
 
 // groupTopic holds the group's place in every partition of a topic.

@@ -131,7 +131,7 @@ func (r *replay) run(ctx context.Context) error {
 func (r *replay) pass(ctx context.Context) (n int, stop bool, err error) {
 	for i := range r.parts {
 		s := &r.parts[i]
-		recs, ok := s.topic.partitions[s.partition].read(r.recs[:0], s.next, s.end, replayChunk)
+		recs, next, ok := s.topic.partitions[s.partition].read(r.recs[:0], s.next, s.end, replayChunk)
 		r.recs = recs
 		if !ok {
 			return n, true, fmt.Errorf("offset %d of partition %d was trimmed: %w", s.next, s.partition, durable.ErrPositionExpired)
@@ -147,8 +147,11 @@ func (r *replay) pass(ctx context.Context) (n int, stop bool, err error) {
 			if !r.yield(s.record(&recs[j]), nil) {
 				return n, true, nil
 			}
-			s.next++
+			s.next = recs[j].offset + 1
 			n++
+		}
+		if s.next < s.end {
+			s.next = max(s.next, next)
 		}
 	}
 	return n, false, nil
@@ -160,7 +163,7 @@ func (s *stretch) record(rec *record) durable.Record {
 		Message:   rec.message(&data),
 		Topic:     s.topic.name,
 		Partition: s.partition,
-		Position:  s.topic.position(s.partition, s.next),
+		Position:  s.topic.position(s.partition, rec.offset),
 		Key:       rec.key,
 		StoredAt:  time.Unix(0, rec.at),
 	}

@@ -1,5 +1,7 @@
 package memory
 
+import "math"
+
 // hand notes that the record at offset was handed out and tells which attempt that is.
 func (pl *place) hand(offset int64) (attempt int) {
 	pl.seat.Hand(offset, offset+1)
@@ -48,10 +50,14 @@ func (pl *place) fetch(out []fetched, n int, scratch *[]record) []fetched {
 	log, w := pl.log(), pl.seat
 	for n > 0 && w.Want() < w.Next() {
 		off := w.Want()
-		recs, ok := log.read((*scratch)[:0], off, off+1, 1)
+		recs, _, ok := log.read((*scratch)[:0], off, off+1, 1)
 		*scratch = recs
 		if !ok {
 			return out
+		}
+		if len(recs) == 0 {
+			pl.skip(off + 1)
+			continue
 		}
 		out = append(out, fetched{recs[0], w, off, pl.hand(off)})
 		n--
@@ -59,11 +65,21 @@ func (pl *place) fetch(out []fetched, n int, scratch *[]record) []fetched {
 	if n == 0 {
 		return out
 	}
-	recs, _ := log.read((*scratch)[:0], w.Next(), w.Next()+int64(n), n)
+	recs, next, _ := log.read((*scratch)[:0], w.Next(), math.MaxInt64, n)
 	*scratch = recs
 	for i := range recs {
-		off := w.Next()
+		off := recs[i].offset
 		out = append(out, fetched{recs[i], w, off, pl.hand(off)})
 	}
+	if next > w.Next() {
+		pl.skip(next)
+	}
 	return out
+}
+
+// skip passes over what was removed: it is finished.
+func (pl *place) skip(next int64) {
+	delete(pl.attempts, pl.seat.Want())
+	pl.seat.Skip(next)
+	pl.commit()
 }

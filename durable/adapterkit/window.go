@@ -39,6 +39,15 @@ func (w *Window) Hand(offset, next int64) {
 	w.handed = append(w.handed, offset)
 }
 
+// Skip passes over the record at Want, which is not stored any more. Next becomes next if it was there.
+func (w *Window) Skip(next int64) {
+	if len(w.released) > 0 {
+		w.released = w.released[1:]
+		return
+	}
+	w.next = next
+}
+
 // AckThrough finishes what was handed out up to and including offset, in fetch order, and returns what that was until
 // the next call of a method. What is not handed out, because it was finished or released, finishes nothing.
 func (w *Window) AckThrough(offset int64) (finished []int64) {

@@ -41,7 +41,7 @@ func TestAWindowDoesWhatItsModelDoes(t *testing.T) {
 		var w adapterkit.Window
 		var m model
 		for step := range 300 {
-			switch rnd.IntN(4) {
+			switch rnd.IntN(5) {
 			case 0, 1:
 				at := w.Want()
 				if len(m.released) > 0 {
@@ -63,6 +63,14 @@ func TestAWindowDoesWhatItsModelDoes(t *testing.T) {
 				}
 				m.handed = slices.Clone(m.handed[len(want):])
 			case 3:
+				w.Skip(m.next + 1)
+				if len(m.released) > 0 {
+					at := slices.Min(m.released)
+					m.released = slices.DeleteFunc(m.released, func(x int64) bool { return x == at })
+				} else {
+					m.next++
+				}
+			case 4:
 				at := []int64{rnd.Int64N(m.next + 1), rnd.Int64N(m.next + 1)}
 				w.Release(at...)
 				m.handed = slices.DeleteFunc(m.handed, func(x int64) bool {

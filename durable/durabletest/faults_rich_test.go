@@ -3,6 +3,7 @@ package durabletest
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ func trimsOf(ask func(*durable.Trim), tell func(*durable.Trimmed)) func(testing.
 	return richly(func(b *rich) {
 		b.trim = func(ctx context.Context, topic string, t durable.Trim) (durable.Trimmed, error) {
 			ask(&t)
-			done, err := b.plainTrim(ctx, topic, t)
+			done, err := b.full.Trim(ctx, topic, t)
 			tell(&done)
 			return done, err
 		}
@@ -42,7 +43,7 @@ func richFaults() []fault {
 		{name: "counts one partition", check: "Trim/LeavesEveryPartitionItsNewest", wrap: trimsOf(func(*durable.Trim) {}, func(d *durable.Trimmed) { d.Records /= 2 })},
 		{name: "trims what is not there", check: "Trim/OfATopicThatDoesNotExistIsErrTopicNotFound", wrap: richly(func(b *rich) {
 			b.trim = func(ctx context.Context, topic string, t durable.Trim) (durable.Trimmed, error) {
-				done, err := b.plainTrim(ctx, topic, t)
+				done, err := b.full.Trim(ctx, topic, t)
 				if errors.Is(err, durable.ErrTopicNotFound) {
 					err = nil
 				}
@@ -54,21 +55,29 @@ func richFaults() []fault {
 		})},
 		{name: "removes the first alone", check: remove, wrap: richly(func(b *rich) {
 			b.erase = func(ctx context.Context, topic string, ps ...durable.Position) (int64, error) {
-				n, err := b.plainRemove(ctx, topic, ps[0])
+				n, err := b.full.Remove(ctx, topic, ps[0])
 				return 2 * n, err
 			}
 		})},
 		{name: "removes for readers alone", check: remove, wrap: richly(func(b *rich) {
-			seen := b.s
-			b.s = &books{topics: seen.topics, alias: seen.alias, begin: seen.begin, active: seen.active, removed: map[durable.Position]bool{}}
+			removed := map[durable.Position]bool{}
 			b.erase = func(_ context.Context, _ string, ps ...durable.Position) (n int64, err error) {
 				for _, p := range ps {
-					if !seen.removed[p] {
-						seen.removed[p] = true
+					if !removed[p] {
+						removed[p] = true
 						n++
 					}
 				}
 				return n, nil
+			}
+			b.replay = func(ctx context.Context, topic string, r durable.Range) iter.Seq2[durable.Record, error] {
+				return func(yield func(durable.Record, error) bool) {
+					for rec, err := range b.full.Replay(ctx, topic, r) {
+						if !removed[rec.Position] && !yield(rec, err) {
+							return
+						}
+					}
+				}
 			}
 		})},
 	}
@@ -76,15 +85,16 @@ func richFaults() []fault {
 
 func managedFaults() []fault {
 	const names, reset, drop = "Groups/AreNamedInOrder", "Groups/AResetOneGoesOnAtTheStart", "Groups/ADeletedOneBeginsAnew"
-	idle := func(b *rich) {
-		b.s.mu.Lock()
-		defer b.s.mu.Unlock()
-		clear(b.s.active)
+	unheeded := func(err error) error {
+		if errors.Is(err, durable.ErrGroupActive) {
+			return nil
+		}
+		return err
 	}
 	return []fault{
 		{name: "names groups of other topics", check: names, wrap: richly(func(b *rich) {
 			b.groups = func(ctx context.Context, topic string) (all []string, err error) {
-				if all, err = b.plainGroups(ctx, topic); err == nil {
+				if all, err = b.full.Groups(ctx, topic); err == nil {
 					all = append(all, "other")
 				}
 				return all, err
@@ -92,34 +102,31 @@ func managedFaults() []fault {
 		})},
 		{name: "names groups in any order", check: names, wrap: richly(func(b *rich) {
 			b.groups = func(ctx context.Context, topic string) ([]string, error) {
-				all, err := b.plainGroups(ctx, topic)
+				all, err := b.full.Groups(ctx, topic)
 				slices.Reverse(all)
 				return all, err
 			}
 		})},
 		{name: "a topic that is not there has no groups", check: names, wrap: richly(func(b *rich) {
 			b.groups = func(ctx context.Context, topic string) ([]string, error) {
-				all, _ := b.plainGroups(ctx, topic)
+				all, _ := b.full.Groups(ctx, topic)
 				return all, nil
 			}
 		})},
 		{name: "resets under its members", check: reset, wrap: richly(func(b *rich) {
 			b.reset = func(ctx context.Context, group, topic string, start durable.Start) error {
-				idle(b)
-				return b.plainReset(ctx, group, topic, start)
+				return unheeded(b.full.ResetGroup(ctx, group, topic, start))
 			}
 		})},
 		{name: "resets to the oldest whatever is asked", check: reset, wrap: richly(func(b *rich) {
 			b.reset = func(ctx context.Context, group, topic string, _ durable.Start) error {
-				return b.plainReset(ctx, group, topic, durable.Oldest())
+				return b.full.ResetGroup(ctx, group, topic, durable.Oldest())
 			}
 		})},
 		{name: "resets nothing", check: reset, wrap: richly(func(b *rich) {
-			b.reset = func(_ context.Context, group, _ string, _ durable.Start) error {
-				b.s.mu.Lock()
-				defer b.s.mu.Unlock()
-				if b.s.active[group] > 0 {
-					return durable.ErrGroupActive
+			b.reset = func(ctx context.Context, group, topic string, start durable.Start) error {
+				if start.Kind() == durable.StartOldest { // which is asked for while members are there, too
+					return b.full.ResetGroup(ctx, group, topic, start)
 				}
 				return nil
 			}
@@ -129,23 +136,29 @@ func managedFaults() []fault {
 		})},
 		{name: "deletes under its members", check: drop, wrap: richly(func(b *rich) {
 			b.drop = func(ctx context.Context, group, topic string) error {
-				idle(b)
-				return b.plainDelete(ctx, group, topic)
+				return unheeded(b.full.DeleteGroup(ctx, group, topic))
 			}
 		})},
 		{name: "a deleted group is still named", check: drop, wrap: richly(func(b *rich) {
+			dropped := ""
 			b.drop = func(ctx context.Context, group, topic string) error {
-				err := b.plainDelete(ctx, group, topic)
-				if err == nil {
-					b.s.topics[topic][group] = true
+				dropped = group
+				return b.full.DeleteGroup(ctx, group, topic)
+			}
+			b.groups = func(ctx context.Context, topic string) ([]string, error) {
+				all, err := b.full.Groups(ctx, topic)
+				if dropped != "" {
+					all = append(all, dropped)
 				}
-				return err
+				return all, err
 			}
 		})},
 		{name: "a deleted group keeps its position", check: drop, wrap: richly(func(b *rich) {
 			b.drop = func(ctx context.Context, group, topic string) error {
-				err := b.plainDelete(ctx, group, topic)
-				delete(b.s.alias, group)
+				err := b.full.ResetGroup(ctx, group, topic, durable.Newest())
+				if err == nil {
+					b.groups = func(context.Context, string) ([]string, error) { return nil, nil }
+				}
 				return err
 			}
 		})},
@@ -208,18 +221,18 @@ func pauseFaults() []fault {
 	nothing := func(*durable.Claim) {}
 	return []fault{
 		{name: "pauses nothing", check: one, wrap: pausers(func(p *pausing) {
-			p.Pauser = pausesOnly{p.Pauser, nothing, p.Pauser.Resume}
+			p.Pauser = pausesOnly{p.Pauser, nothing, p.Resume}
 		})},
 		{name: "pauses nothing while a partition is stuck", check: "Pause/AFullPartitionStopsNeitherItsSiblings", wrap: pausers(func(p *pausing) {
-			p.Pauser = pausesOnly{p.Pauser, nothing, p.Pauser.Resume}
+			p.Pauser = pausesOnly{p.Pauser, nothing, p.Resume}
 		})},
 		{name: "resumes nothing", check: one, wrap: pausers(func(p *pausing) {
-			p.Pauser = pausesOnly{p.Pauser, p.Pauser.Pause, nothing}
+			p.Pauser = pausesOnly{p.Pauser, p.Pause, nothing}
 		})},
 		{name: "counts no claims", check: one, wrap: pausers(func(p *pausing) { p.claims = func() int { return 0 } })},
 		{name: "loses what it held back", check: one, wrap: pausers(func(p *pausing) {
 			resumed := false
-			p.Pauser = pausesOnly{p.Pauser, p.Pauser.Pause, func(c *durable.Claim) { resumed = true; p.Pauser.(pausesOnly).Pauser.Resume(c) }}
+			p.Pauser = pausesOnly{p.Pauser, p.Pause, func(c *durable.Claim) { resumed = true; p.Pauser.(pausesOnly).Pauser.Resume(c) }}
 			p.fetch = func(ctx context.Context, n int) ([]durable.Delivery, error) {
 				ds, err := p.Consumer.Fetch(ctx, n)
 				if resumed && len(ds) > 0 {

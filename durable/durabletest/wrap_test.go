@@ -32,6 +32,9 @@ type full interface {
 	durable.Administrator
 	durable.LagReporter
 	durable.HealthChecker
+	durable.Trimmer
+	durable.Remover
+	durable.GroupAdministrator
 }
 
 // backend is a full backend some of whose methods are replaced; nil functions are the embedded ones.
@@ -232,7 +235,10 @@ func harness(t testing.TB, cfg memory.Config, wrap func(durable.Backend) durable
 			must(t, admin.CreateTopic(context.Background(), durable.TopicSpec{Name: name, Partitions: partitions}))
 			return name
 		},
-		Trim: func(t testing.TB, topic string) { must(t, admin.Trim(context.Background(), topic, 5)) },
+		Trim: func(t testing.TB, topic string) {
+			_, err := admin.Trim(context.Background(), topic, durable.Trim{MaxLen: 5, AllowUnread: true})
+			must(t, err)
+		},
 		Foreign: func(t testing.TB, topic string) {
 			m := message.NewMessage("", []byte("raw"))
 			m.Metadata[foreignMark] = "x"

@@ -35,7 +35,8 @@ func onEach(t *testing.T, test func(t *testing.T, s store)) {
 		b, err := memory.New(memory.Config{})
 		s := opened(t, b, b, err)
 		s.trim = func(t *testing.T, topic string, keep int) {
-			must(t, b.Trim(t.Context(), topic, int64(keep)))
+			_, err := b.Trim(t.Context(), topic, durable.Trim{MaxLen: int64(keep), AllowUnread: true})
+			must(t, err)
 		}
 		test(t, s)
 	})
