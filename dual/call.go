@@ -60,6 +60,16 @@ func (g *group) index(i int) int {
 	return g.at[i]
 }
 
+// structured gives the messages the structured encoding.
+func (c *call) structured() error {
+	for k := range c.groups {
+		if err := c.groups[k].batch.Structured(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // check refuses the call before anything is stored: for its topics and sizes, because the batches checked the rest.
 func (c *call) check(maxBytes int) error {
 	for k := range c.groups {

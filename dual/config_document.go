@@ -10,6 +10,7 @@ import (
 // PublishConfig is the section publish. Zero fields take the defaults.
 type PublishConfig struct {
 	Topic       string        `yaml:"topic" doc:"where events are stored" example:"orders"`
+	Encoding    string        `yaml:"encoding" oneof:"binary,structured" doc:"of stored events: attributes as metadata and data as the payload, or all of it as one CloudEvents JSON document; readers take both" example:"structured"`
 	MaxInFlight int           `yaml:"max_in_flight" min:"1" unit:"events" doc:"that may be in flight to the durable backend; more wait" example:"1000"`
 	MaxBytes    int64         `yaml:"max_bytes" min:"1" unit:"bytes" doc:"that may be in flight to the durable backend" example:"8388608"`
 	Wait        time.Duration `yaml:"wait" doc:"for room, then publishing fails with ErrBackpressure" example:"500ms"`
@@ -46,7 +47,7 @@ type document struct {
 func defaults() document {
 	return document{
 		Publish: PublishConfig{
-			Topic: defaultTopic, MaxInFlight: durable.DefaultPublishInFlight, MaxBytes: durable.DefaultPublishBytes,
+			Topic: defaultTopic, Encoding: EncodingBinary, MaxInFlight: durable.DefaultPublishInFlight, MaxBytes: durable.DefaultPublishBytes,
 			Wait: durable.DefaultPublishWait, Queue: realtime.DefaultQueue,
 		},
 		Process:     ProcessConfig{Concurrency: durable.DefaultConcurrency, MaxInFlight: durable.DefaultMaxInFlight, StallAfter: durable.DefaultStallAfter},

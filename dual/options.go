@@ -10,6 +10,12 @@ import (
 
 const defaultTopic = "events"
 
+// The encodings of Options.Encoding. Readers take both, in one topic too.
+const (
+	EncodingBinary     = "binary"     // the attributes are metadata, the payload is the event's data
+	EncodingStructured = "structured" // the payload is the whole event as one CloudEvents JSON document; see durable.Structured
+)
+
 // Options configure a Publisher. The zero value takes the defaults. The functions are called from many goroutines.
 type Options struct {
 	// Topic is where events are stored. Defaults to "events".
@@ -23,6 +29,8 @@ type Options struct {
 	// Metadata is what the events of a call get from its context where they do not have it, such as a traceparent;
 	// it reaches the notification too. Defaults to nothing.
 	Metadata func(ctx context.Context) map[string]string
+	// Encoding is EncodingBinary or EncodingStructured. Defaults to EncodingBinary.
+	Encoding string
 	// Append wraps the storing side (retry, metrics, tracing, failover); the first is the outermost.
 	Append []func(durable.Backend) durable.Backend
 	// Notify wraps the announcing side; the first is the outermost.
@@ -41,6 +49,12 @@ func (o Options) filled() (Options, error) {
 	}
 	if err := durable.CheckTopic(o.Topic); err != nil {
 		return o, err
+	}
+	if o.Encoding == "" {
+		o.Encoding = EncodingBinary
+	}
+	if o.Encoding != EncodingBinary && o.Encoding != EncodingStructured {
+		return o, durable.Invalid("Encoding", o.Encoding, "use "+EncodingBinary+" or "+EncodingStructured)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -64,7 +78,7 @@ func wrapped[B any](b B, wrappers []func(B) B) B {
 
 func (c *Config) options() Options {
 	return Options{
-		Topic: c.Publish.Topic,
+		Topic: c.Publish.Topic, Encoding: c.Publish.Encoding,
 		Publisher: durable.PublisherOptions{
 			MaxInFlight: c.Publish.MaxInFlight, MaxInFlightBytes: int(c.Publish.MaxBytes), Wait: c.Publish.Wait,
 		},

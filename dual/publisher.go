@@ -102,6 +102,11 @@ func (p *Publisher) prepare(ctx context.Context, events []durable.Event) (*call,
 			return nil, fmt.Errorf("event %d: %w", i, err)
 		}
 	}
+	if p.opts.Encoding == EncodingStructured {
+		if err := c.structured(); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.check(p.maxBytes); err != nil {
 		return nil, err
 	}

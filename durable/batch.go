@@ -66,6 +66,24 @@ func (b *Batch) Add(e *Event, key string) error {
 	return nil
 }
 
+// Structured gives the messages of b the structured encoding; see [Structured]. It is to be called after the last Add.
+func (b *Batch) Structured() error {
+	b.size, b.largest, b.at = 0, 0, 0
+	for i, msg := range b.msgs {
+		out, err := Structured(msg)
+		if err != nil {
+			return err
+		}
+		size := Size(out)
+		if size > b.largest {
+			b.largest, b.at = size, i
+		}
+		b.size += size
+		b.msgs[i] = out
+	}
+	return nil
+}
+
 // Len is the number of events.
 func (b *Batch) Len() int { return len(b.msgs) }
 

@@ -29,8 +29,9 @@ type envelope struct {
 
 // Structured returns the structured encoding of msg, which [Event.Message] made: the attributes and the data are one
 // JSON document in the payload, for consumers that expect that. Data of a JSON content type, or of none, stands in it
-// as it is but for white space, other data in base64. The key and the application's metadata stay metadata. [EventOf]
-// reads both encodings. To publish in it, wrap the backend's Append:
+// as it is but for white space, other data in base64. All metadata stay beside it, those of the attributes too, which
+// CloudEvents allows: what looks at an event's type or id sees them in both encodings. [EventOf] reads both.
+// dual.Options.Encoding publishes in it, and so does a wrapped Append:
 //
 //	middleware.WrapAppend(b, func(ctx context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
 //		structured, err := durable.AllStructured(topic, msgs)
@@ -67,11 +68,8 @@ func Structured(msg *message.Message) (*message.Message, error) {
 		return nil, fmt.Errorf("durable: structured encoding of %q: %w", e.ID, err)
 	}
 	out := message.NewMessageWithContext(msg.Context(), msg.UUID, bytes.TrimSuffix(payload.Bytes(), []byte("\n")))
-	maps.Copy(out.Metadata, application(m))
+	maps.Copy(out.Metadata, m)
 	out.Metadata[MetaContentType] = ContentTypeStructured
-	if e.PartitionKey != "" {
-		out.Metadata[MetaPartitionKey] = e.PartitionKey
-	}
 	return out, nil
 }
 

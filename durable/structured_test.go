@@ -25,7 +25,7 @@ func TestBothEncodingsAreOneEvent(t *testing.T) {
 		wantNil(t, name, err)
 		s, err := Structured(msg)
 		wantNil(t, name, err)
-		if !json.Valid(s.Payload) || s.Metadata[MetaContentType] != ContentTypeStructured || Key(s) != "key" || s.Metadata[MetaID] != "" {
+		if !json.Valid(s.Payload) || s.Metadata[MetaContentType] != ContentTypeStructured || Key(s) != "key" || s.Metadata[MetaID] != "id" || s.Metadata[MetaType] != "order.created" {
 			t.Errorf("%s: got payload %s and metadata %v", name, s.Payload, s.Metadata)
 		}
 		got, err := EventOf(s)
