@@ -60,6 +60,16 @@ func plain(v any) any {
 	}
 }
 
+// named is the schema that the first line of a file names for editors, which look for it from the folder of the file.
+func named(file string, text []byte) string {
+	line, _, _ := strings.Cut(string(text), "\n")
+	path, ok := strings.CutPrefix(line, "# yaml-language-server: $schema=")
+	if !ok {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(file), path)
+}
+
 func TestTheSchemaAcceptsEveryExample(t *testing.T) {
 	s, seen := schema(t), 0
 	files, err := filepath.Glob(filepath.Join(root, "examples", "*", "*.yaml"))
@@ -77,6 +87,9 @@ func TestTheSchemaAcceptsEveryExample(t *testing.T) {
 		seen++
 		if err := validate(t, s, text); err != nil {
 			t.Errorf("%s: %v", file, err)
+		}
+		if got := named(file, text); got != filepath.Join(root, "adapters", "schema.json") {
+			t.Errorf("%s: names the schema %q for editors", file, got)
 		}
 	}
 	if seen < 6 {
