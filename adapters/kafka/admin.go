@@ -58,7 +58,7 @@ func (b *Backend) create(ctx context.Context, spec durable.TopicSpec) error {
 	}
 	err := b.admin.CreateTopic(spec.Name, detail, false)
 	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
-		return translateStart(err)
+		return translateStart(denied(err, opCreate))
 	}
 	n, err := b.visible(ctx, spec.Name)
 	if err == nil && n != spec.Partitions {
@@ -96,7 +96,7 @@ func (b *Backend) visible(ctx context.Context, topic string) (int, error) {
 func (b *Backend) DeleteTopic(ctx context.Context, topic string) error {
 	err := b.ask(ctx, func() error { return b.admin.DeleteTopic(topic) })
 	if err != nil {
-		return fmt.Errorf("kafka: delete topic %q: %w", topic, translateStart(err))
+		return fmt.Errorf("kafka: delete topic %q: %w", topic, translateStart(denied(err, opDelete)))
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func (b *Backend) DescribeTopic(ctx context.Context, topic string) (durable.Topi
 		return err
 	})
 	if err != nil {
-		return info, fmt.Errorf("kafka: describe topic %q: %w", topic, translateStart(err))
+		return info, fmt.Errorf("kafka: describe topic %q: %w", topic, translateStart(denied(err, opDescribe)))
 	}
 	info.Partitions = found
 	return info, nil
@@ -148,7 +148,7 @@ func (b *Backend) Health(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("kafka: health: %w", translateStart(err))
+		return fmt.Errorf("kafka: health: %w", translateStart(denied(err, opDescribe)))
 	}
 	return nil
 }

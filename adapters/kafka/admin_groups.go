@@ -66,7 +66,7 @@ func (b *Backend) Groups(ctx context.Context, topic string) ([]string, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("kafka: groups of %q: %w", topic, translateStart(err))
+		return nil, fmt.Errorf("kafka: groups of %q: %w", topic, translateStart(denied(err, opDescribe)))
 	}
 	return found, nil
 }
@@ -137,7 +137,7 @@ func (b *Backend) DeleteGroup(ctx context.Context, group, topic string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("kafka: delete group %q in %q: %w", group, topic, groupError(err))
+		return fmt.Errorf("kafka: delete group %q in %q: %w", group, topic, groupError(denied(err, opDelete)))
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func (b *Backend) findTopic(ctx context.Context, topic string, bound <-chan time
 	b.wg.Go(func() { ask <- b.writer.find(topic) })
 	select {
 	case err := <-ask:
-		return translate(err)
+		return translate(denied(err, opWrite))
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-bound:

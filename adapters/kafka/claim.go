@@ -23,6 +23,8 @@ type held struct {
 	expired     bool // the position is out of range
 	known       bool // incarnation is that of the topic that is read, or else that of the position of the group
 	draining    bool
+	denied      bool  // the last answer was that the member may not read it
+	resting     bool  // it was so a moment ago: nothing is asked
 	paused      bool  // Fetch leaves it out
 	buffer      []rec // read and not handed out; from head
 	head        int
@@ -50,9 +52,9 @@ func newHeld(c *consumer, topic string, partition, generation int32, at saved) *
 	return h
 }
 
-// hungry tells whether the claim has room for another response.
+// hungry tells whether the claim is to be read: it has room for another response.
 func (h *held) hungry() bool {
-	return !h.draining && len(h.buffer)-h.head < claimBuffer && h.bytes < claimBytes
+	return !h.draining && !h.resting && len(h.buffer)-h.head < claimBuffer && h.bytes < claimBytes
 }
 
 // put appends recs to the buffer.

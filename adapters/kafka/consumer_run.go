@@ -208,10 +208,11 @@ func (c *consumer) report(err error) {
 	if c.life.Err() != nil || errors.Is(err, context.Canceled) {
 		return
 	}
+	err = translate(err)
 	c.mu.Lock()
 	first := !c.troubled
 	if first {
-		c.troubled, c.trouble = true, fmt.Errorf("kafka: group %q: %w", c.group.Name, translate(err))
+		c.troubled, c.trouble = true, fmt.Errorf("kafka: group %q: %w", c.group.Name, err)
 	}
 	c.mu.Unlock()
 	if first {

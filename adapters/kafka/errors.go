@@ -31,9 +31,9 @@ func isTooLarge(err error) bool {
 	return errors.Is(err, sarama.ErrMessageSizeTooLarge) || errors.Is(err, sarama.ErrMessageSetSizeTooLarge)
 }
 
-// translate adds the sentinel that an error of the client stands for.
+// translate adds the sentinel that an error of the client stands for. A refusal by access rules, which has none, says
+// what to grant: Read, unless denied was told of another operation before.
 func translate(err error) error {
-	var code sarama.KError
 	switch {
 	case err == nil || errors.Is(err, durable.ErrTopicNotFound):
 		return err
@@ -45,9 +45,9 @@ func translate(err error) error {
 		return fmt.Errorf("%w: %w", durable.ErrClosed, err)
 	case errors.Is(err, sarama.ErrOffsetOutOfRange):
 		return fmt.Errorf("%w: %w", durable.ErrPositionExpired, err)
+	case isDenied(err):
+		return denied(err, opRead)
 	case isRejection(err):
-		return err
-	case errors.As(err, &code) && strings.Contains(code.Error(), "uthoriz"):
 		return err
 	}
 	return fmt.Errorf("%w: %w", durable.ErrUnavailable, oneLine{err})

@@ -19,7 +19,7 @@ func (b *Backend) Lag(ctx context.Context, group, topic string) ([]durable.Parti
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("kafka: lag of %q in %q: %w", group, topic, translateStart(err))
+		return nil, fmt.Errorf("kafka: lag of %q in %q: %w", group, topic, translateStart(denied(err, opDescribe)))
 	}
 	return found, nil
 }

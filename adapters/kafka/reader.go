@@ -254,9 +254,15 @@ func (r *reader) take(h *held, block *sarama.FetchResponseBlock) {
 	if err == nil {
 		recs, err = h.part.scan(block)
 	}
+	if isDenied(err) {
+		r.rest(h, err)
+		return
+	}
 	c := r.c
 	c.mu.Lock()
 	h.put(recs)
+	again := h.denied && err == nil
+	h.denied = false
 	if err != nil {
 		h.lost, h.expired = true, errors.Is(err, sarama.ErrOffsetOutOfRange)
 		r.claims = slices.DeleteFunc(r.claims, func(x *held) bool { return x == h })
@@ -265,6 +271,9 @@ func (r *reader) take(h *held, block *sarama.FetchResponseBlock) {
 	c.mu.Unlock()
 	if len(recs) > 0 {
 		poke(c.ready)
+	}
+	if again {
+		c.recovered()
 	}
 	if err == nil {
 		return

@@ -67,7 +67,7 @@ func (s *replay) run(ctx context.Context) error {
 		if errors.Is(err, durable.ErrPositionExpired) {
 			return err
 		}
-		if retries++; retries > replayRetries {
+		if retries++; retries > replayRetries || isDenied(err) {
 			return translate(err)
 		}
 		if err := s.pause(ctx); err != nil {

@@ -56,7 +56,7 @@ func (w *writer) route(t *topic) bool {
 	if err == nil && stale {
 		of, _ = w.client.Incarnation(t.name)
 	}
-	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) || isDenied(err) {
 		w.forget(t, lanes, err)
 		return true
 	}
@@ -124,8 +124,8 @@ func (w *writer) rejoin(t *topic, n int, of string, lanes []*lane, found []leade
 	}
 	for i, l := range lanes {
 		switch f := found[i]; {
-		case errors.Is(f.err, sarama.ErrUnknownTopicOrPartition):
-			done = l.failAll(durable.Rejected, translate(f.err), done)
+		case errors.Is(f.err, sarama.ErrUnknownTopicOrPartition) || isDenied(f.err):
+			done = l.failAll(durable.Rejected, translate(denied(f.err, opWrite)), done)
 		case f.err != nil:
 			l.attempts++
 			t.stale = true
@@ -151,13 +151,13 @@ func (w *writer) remade(t *topic) {
 	w.search(t)
 }
 
-// forget ends everything that waits for a topic that does not exist; the next append asks for it anew.
+// forget ends everything that waits for a topic that does not exist or may not be seen; the next append asks for it anew.
 func (w *writer) forget(t *topic, lanes []*lane, err error) {
 	w.mu.Lock()
 	var done []*call
 	t.n = 0
 	for _, l := range lanes {
-		done = l.failAll(durable.Rejected, translate(err), done)
+		done = l.failAll(durable.Rejected, translate(denied(err, opWrite)), done)
 		l.sender = nil
 		w.advance(l, nil)
 	}

@@ -15,8 +15,22 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-func TestBrokersThatDemandALogin(t *testing.T) {
-	k := testenv.StartSecureKafka(t)
+func TestSecuredBrokers(t *testing.T) {
+	k := testenv.StartSecureKafka(t, testenv.KafkaOptions{Proxied: true})
+	for name, test := range map[string]func(*testing.T, *testenv.SecureKafka){
+		"demand a login":                          demandALogin,
+		"certificates that nobody vouches for":    refusedCertificates,
+		"a certificate of the client is replaced": replacedCertificate,
+		"who may read and not write":              mayOnlyRead,
+		"who may write and not read":              mayOnlyWrite,
+		"a permission to read comes and goes":     readingIsRevoked,
+		"a permission to write comes and goes":    writingIsRevoked,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, k) })
+	}
+}
+
+func demandALogin(t *testing.T, k *testenv.SecureKafka) {
 	password := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(password, []byte(testenv.KafkaPassword+"\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -216,7 +216,7 @@ func (w *writer) settle(s *sender, batches []*batch, res *sarama.ProduceResponse
 			l.giveBack()
 			l.bump()
 		case refused:
-			done = l.fail(durable.Rejected, translate(reason), done)
+			done = l.fail(durable.Rejected, translate(denied(reason, opWrite)), done)
 		case failedFor:
 			b.uncertain = true
 			done = l.fail(durable.Unknown, translate(reason), done)

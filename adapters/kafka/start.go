@@ -96,7 +96,7 @@ func (s *starter) missing(topics []durable.TopicStart) (offsets, error) {
 		}
 		partitions, err := s.client.Partitions(t.Topic)
 		if err != nil {
-			return nil, fmt.Errorf("topic %q: %w", t.Topic, err)
+			return nil, fmt.Errorf("topic %q: %w", t.Topic, unnamed(err))
 		}
 		stored, err := s.admin.ListConsumerGroupOffsets(s.group.Name, map[string][]int32{t.Topic: partitions})
 		if err != nil {
@@ -104,6 +104,9 @@ func (s *starter) missing(topics []durable.TopicStart) (offsets, error) {
 		}
 		for _, p := range partitions {
 			block := stored.GetBlock(t.Topic, p)
+			if block != nil && code(block.Err) != nil {
+				return nil, fmt.Errorf("offset of %s/%d: %w", t.Topic, p, block.Err)
+			}
 			if block == nil || block.Offset < 0 {
 				out.set(t.Topic, p, -1)
 				continue
@@ -168,10 +171,10 @@ func commitFromOutside(admin sarama.ClusterAdmin, group string, at offsets) erro
 	if err != nil {
 		return err
 	}
-	for _, ps := range resp.Errors {
-		for _, code := range ps {
-			if !errors.Is(code, sarama.ErrNoError) {
-				return code
+	for topic, ps := range resp.Errors {
+		for p, answer := range ps {
+			if err := code(answer); err != nil {
+				return fmt.Errorf("store the start of %s/%d: %w", topic, p, err)
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func (b *Backend) Trim(ctx context.Context, topic string, t durable.Trim) (durab
 		return b.admin.DeleteRecords(topic, before)
 	})
 	if err != nil {
-		return durable.Trimmed{}, fmt.Errorf("kafka: trim %q: %w", topic, translateStart(err))
+		return durable.Trimmed{}, fmt.Errorf("kafka: trim %q: %w", topic, translateStart(denied(err, opDelete)))
 	}
 	return done, nil
 }

@@ -27,7 +27,7 @@ type writer struct {
 
 	producer int64 // of new lanes
 	epoch    int16
-	spent    bool      // a topic was dropped: lanes with this producer may have a past that is forgotten
+	spent    bool      // a topic was dropped: lanes with this producer may have a past that is forgotten; or there is none
 	swept    time.Time // when topics that nobody appends to were looked for
 }
 
@@ -60,6 +60,9 @@ func newWriter(conf *sarama.Config, client finder, send func(*sender, []*batch) 
 	}
 	var err error
 	w.producer, w.epoch, err = w.newID()
+	if isDenied(err) { // who may only read is told so by an append
+		w.spent, err = true, nil
+	}
 	return w, err
 }
 

@@ -24,10 +24,15 @@ type Certificates struct {
 	ServerKey  string
 
 	dir string
+	ca  *authority
 }
 
+// clientName is the common name of the client's certificate.
+const clientName = "client"
+
 // NewCertificates makes them; they vanish with t. The directory holds the server's key and certificate in one file,
-// server.pem, as well.
+// server.pem, as well, and so it does for one that is out of date, expired.pem, and one that vouches for itself,
+// selfsigned.pem.
 func NewCertificates(t testing.TB) Certificates {
 	t.Helper()
 	dir := t.TempDir()
@@ -43,14 +48,24 @@ func NewCertificates(t testing.TB) Certificates {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
 	}
 	ca.write(c.CAFile, ca.sign(ca.cert, ca.key))
-	client, clientKey := ca.issue("client")
-	ca.write(c.CertFile, client)
-	ca.write(c.KeyFile, clientKey)
-	server, serverKey := ca.issue("server")
+	c.ca = ca
+	c.WriteClient(clientName, c.CertFile, c.KeyFile, ca.cert.NotAfter)
+	server, serverKey := ca.issue("server", ca.cert.NotAfter)
 	ca.write(c.ServerCert, server)
 	ca.write(c.ServerKey, serverKey)
 	ca.write(filepath.Join(dir, "server.pem"), append(serverKey, server...))
+	old, oldKey := ca.issue("server", time.Now().Add(-time.Minute))
+	ca.write(filepath.Join(dir, "expired.pem"), append(oldKey, old...))
+	own, ownKey := (&authority{t: t}).issue("server", ca.cert.NotAfter)
+	ca.write(filepath.Join(dir, "selfsigned.pem"), append(ownKey, own...))
 	return c
+}
+
+// WriteClient writes a new client's certificate for name, valid until end, and its key.
+func (c Certificates) WriteClient(name, certFile, keyFile string, end time.Time) {
+	cert, key := c.ca.issue(name, end)
+	c.ca.write(certFile, cert)
+	c.ca.write(keyFile, key)
 }
 
 type authority struct {
@@ -65,19 +80,23 @@ func (a *authority) newKey() *ecdsa.PrivateKey {
 	return key
 }
 
-// sign makes the PEM of cert for key.
+// sign makes the PEM of cert for key. An authority without a certificate has cert vouch for itself.
 func (a *authority) sign(cert *x509.Certificate, key *ecdsa.PrivateKey) []byte {
-	der, err := x509.CreateCertificate(rand.Reader, cert, a.cert, &key.PublicKey, a.key)
+	by, with := a.cert, a.key
+	if by == nil {
+		by, with = cert, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, by, &key.PublicKey, with)
 	must(a.t, "make a certificate", err)
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// issue makes a certificate for 127.0.0.1 and its key.
-func (a *authority) issue(name string) (cert, key []byte) {
+// issue makes a certificate for 127.0.0.1, valid until end, and its key.
+func (a *authority) issue(name string, end time.Time) (cert, key []byte) {
 	k := a.newKey()
 	cert = a.sign(&x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: end, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}, k)
