@@ -167,6 +167,7 @@ func (c *consumer) loseAll(cause error) int {
 func (c *consumer) saves() {
 	tick := time.NewTicker(c.b.cfg.CommitInterval)
 	defer tick.Stop()
+	failing := false
 	for {
 		select {
 		case <-tick.C:
@@ -178,7 +179,12 @@ func (c *consumer) saves() {
 		if err == nil {
 			err = c.saveOnce(nil)
 		}
-		if err != nil && !unsettled(err) && !unseated(err) && !errors.Is(err, errNotJoined) {
+		switch {
+		case err == nil && failing:
+			failing = false
+			c.recovered()
+		case err != nil && !unsettled(err) && !unseated(err) && !errors.Is(err, errNotJoined):
+			failing = true
 			c.report(err)
 		}
 	}

@@ -203,15 +203,17 @@ func (c *consumer) growth() {
 	}
 }
 
-// report makes Fetch return err once, and logs when trouble begins.
+// report makes Fetch return err once, and logs when trouble begins, or another right turns out to be missing.
 func (c *consumer) report(err error) {
 	if c.life.Err() != nil || errors.Is(err, context.Canceled) {
 		return
 	}
 	err = translate(err)
 	c.mu.Lock()
-	first := !c.troubled
+	missing := grantOf(err, opRead)
+	first := !c.troubled || missing != "" && missing != c.missing
 	if first {
+		c.missing = missing
 		c.troubled, c.trouble = true, fmt.Errorf("kafka: group %q: %w", c.group.Name, err)
 	}
 	c.mu.Unlock()

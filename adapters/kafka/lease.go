@@ -15,6 +15,7 @@ var errLeaseOver = errors.New("no heartbeat was answered within the session time
 func (c *consumer) beats() {
 	tick := time.NewTicker(c.b.cfg.heartbeat())
 	defer tick.Stop()
+	refused := false
 	for {
 		select {
 		case <-tick.C:
@@ -28,6 +29,13 @@ func (c *consumer) beats() {
 		switch {
 		case err == nil:
 			c.extend(began)
+			if refused {
+				refused = false
+				c.recovered()
+			}
+		case isDenied(err):
+			refused = true
+			c.report(err)
 		case errors.Is(err, sarama.ErrRebalanceInProgress):
 			c.extend(began)
 			if same {

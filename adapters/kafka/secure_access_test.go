@@ -127,8 +127,8 @@ func mayOnlyWrite(t *testing.T, k *testenv.SecureKafka) {
 	isRefusal(t, "consume the topic", err, group, topic, "Read on the topic")
 }
 
-// readingIsRevoked takes from a member first its topic and then its group, and gives them back: it says so once, keeps
-// its claim or comes by it again, and misses nothing.
+// readingIsRevoked takes from a member first its topic and then its group, and gives them back: it says so every time,
+// keeps its claim or comes by it again, and misses nothing.
 func readingIsRevoked(t *testing.T, k *testenv.SecureKafka) {
 	b, user, topic := guest(t, k)
 	root := openOn(t, Config{Brokers: k.Brokers()})
@@ -148,7 +148,7 @@ func readingIsRevoked(t *testing.T, k *testenv.SecureKafka) {
 	for _, lost := range []struct {
 		right testenv.Access
 		grant string
-	}{{read, "Read on the topic"}, {member, "Read on the group"}} {
+	}{{read, "Read on the topic"}, {member, "Read on the group"}, {read, "Read on the topic"}} {
 		k.Revoke(lost.right)
 		isRefusal(t, "fetch", refusalOfFetch(t, c), group, lost.grant)
 		msgs := events(3, oneKey)
