@@ -15,6 +15,21 @@ func onCluster(c *testenv.Cluster) Connection {
 	return Connection{Cluster: Cluster{Addrs: c.Addrs()}}
 }
 
+func TestTheAddressesOfTheCallerAreLeftAsTheyAre(t *testing.T) {
+	c := testenv.StartRedisCluster(t)
+	room := make([]string, 8)
+	copy(room, c.Addrs())
+	b := open(t, Config{Connection: Connection{Cluster: Cluster{Addrs: room[:1]}}})
+	if err := b.Health(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	for i, addr := range room[3:] {
+		if addr != "" || room[1] != c.Addrs()[1] {
+			t.Errorf("got %q behind the addresses at %d, want nothing", addr, i)
+		}
+	}
+}
+
 func TestConformanceOnACluster(t *testing.T) {
 	c := testenv.StartRedisCluster(t)
 	client := c.Client()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +57,8 @@ func (c Config) Ready() Config {
 func (c Config) clusterClient(role Role) *redis.ClusterClient {
 	o := c.options(role)
 	return redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs: c.Cluster.Addrs, Username: o.Username, Password: o.Password, Dialer: o.Dialer,
+		Addrs:    slices.Clone(c.Cluster.Addrs), // to which the library appends
+		Username: o.Username, Password: o.Password, Dialer: o.Dialer,
 		DialTimeout: o.DialTimeout, DialerRetries: o.DialerRetries, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
 		ContextTimeoutEnabled: o.ContextTimeoutEnabled, PoolSize: o.PoolSize, Protocol: o.Protocol,
 		DisableIdentity: true, DisableRoutingPolicies: true, ClusterStateReloadInterval: reloadEvery,
