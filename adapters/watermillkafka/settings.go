@@ -11,12 +11,12 @@ import (
 
 // Settings are the keys of the section durable.watermill-kafka of a configuration file; see Config.
 type Settings struct {
-	Brokers         []string     `yaml:"brokers" zero:"required" doc:"host:port of some brokers; the others are found" example:"[kafka-1:9092, kafka-2:9092]"`
-	ClientID        string       `yaml:"client_id" doc:"name in the logs and quotas of the brokers" example:"orders-api"`
-	TLS             settings.TLS `yaml:"tls"`
-	User            string       `yaml:"user" zero:"no login" doc:"who logs in (SASL PLAIN)" example:"orders"`
-	Password        string       `yaml:"password" zero:"no login" doc:"of user; a secret" example:"${KAFKA_PASSWORD}"`
-	MaxMessageBytes int          `yaml:"max_message_bytes" min:"1" unit:"bytes" doc:"of a message; message.max.bytes of the brokers must be 2048 larger" example:"4194304"`
+	Brokers         []string        `yaml:"brokers" zero:"required" doc:"host:port of some brokers; the others are found" example:"[kafka-1:9092, kafka-2:9092]"`
+	ClientID        string          `yaml:"client_id" doc:"name in the logs and quotas of the brokers" example:"orders-api"`
+	TLS             settings.TLS    `yaml:"tls"`
+	User            string          `yaml:"user" zero:"no login" doc:"who logs in (SASL PLAIN)" example:"orders"`
+	Password        settings.Secret `yaml:"password" zero:"no login" doc:"of user; a secret" example:"${KAFKA_PASSWORD}"`
+	MaxMessageBytes int             `yaml:"max_message_bytes" min:"1" unit:"bytes" doc:"of a message; message.max.bytes of the brokers must be 2048 larger" example:"4194304"`
 }
 
 // Defaults are the settings of an empty section.
@@ -67,7 +67,7 @@ func (s Settings) Config(logger *slog.Logger) (Config, error) {
 
 func (s Settings) config() Config {
 	return Config{
-		Brokers: s.Brokers, ClientID: s.ClientID, User: s.User, Password: s.Password, MaxMessageBytes: s.MaxMessageBytes,
+		Brokers: s.Brokers, ClientID: s.ClientID, User: s.User, Password: s.Password.Reveal(), MaxMessageBytes: s.MaxMessageBytes,
 	}
 }
 

@@ -12,13 +12,13 @@ import (
 
 // ConnectionSettings are the keys that both sides have.
 type ConnectionSettings struct {
-	Addrs    []string     `yaml:"addrs" zero:"required" doc:"one server, the sentinels of master, or some nodes of a cluster, as host:port" example:"[redis:6379]"`
-	Master   string       `yaml:"master" zero:"addrs are no sentinels" doc:"what the sentinels call the server" example:"orders"`
-	Username string       `yaml:"username" zero:"the default user" doc:"of the ACL" example:"orders"`
-	Password string       `yaml:"password" zero:"no login" doc:"of username; a secret" example:"${REDIS_PASSWORD}"`
-	DB       int          `yaml:"db" min:"0" doc:"number of the database" example:"1"`
-	TLS      settings.TLS `yaml:"tls"`
-	MaxLen   int64        `yaml:"max_len" min:"0" unit:"entries" zero:"no bound" doc:"about so many are left in a stream by a publish" example:"1000000"`
+	Addrs    []string        `yaml:"addrs" zero:"required" doc:"one server, the sentinels of master, or some nodes of a cluster, as host:port" example:"[redis:6379]"`
+	Master   string          `yaml:"master" zero:"addrs are no sentinels" doc:"what the sentinels call the server" example:"orders"`
+	Username string          `yaml:"username" zero:"the default user" doc:"of the ACL" example:"orders"`
+	Password settings.Secret `yaml:"password" zero:"no login" doc:"of username; a secret" example:"${REDIS_PASSWORD}"`
+	DB       int             `yaml:"db" min:"0" doc:"number of the database" example:"1"`
+	TLS      settings.TLS    `yaml:"tls"`
+	MaxLen   int64           `yaml:"max_len" min:"0" unit:"entries" zero:"no bound" doc:"about so many are left in a stream by a publish" example:"1000000"`
 }
 
 // Settings are the keys of the section durable.watermill-redisstream of a configuration file; see Config.
@@ -76,7 +76,7 @@ func (s Settings) Config(logger *slog.Logger) (Config, error) {
 
 func (s ConnectionSettings) config() Config {
 	return Config{
-		Addrs: s.Addrs, Master: s.Master, Username: s.Username, Password: s.Password, DB: s.DB, MaxLen: s.MaxLen,
+		Addrs: s.Addrs, Master: s.Master, Username: s.Username, Password: s.Password.Reveal(), DB: s.DB, MaxLen: s.MaxLen,
 	}
 }
 
