@@ -12,7 +12,7 @@ import (
 // even while its reader waits for entries, which that takes for an error. Close waits for what runs.
 type client struct {
 	redis.UniversalClient
-	running *sync.RWMutex // held for reading by every command
+	running *sync.RWMutex // held for reading by every command of a caller
 }
 
 // newClient dials nothing yet. It does not retry, because an XADD that timed out may have been done.
@@ -38,6 +38,19 @@ func (c client) Close() error {
 // waiting is the hook by which Close knows what runs.
 type waiting struct{ running *sync.RWMutex }
 
+// counted marks the context of a command that is counted already: those that make its connection are part of it. To wait
+// for them, too, would be a deadlock with a Close that has come in between.
+type counted struct{}
+
+// begin counts a command until end is called.
+func (w waiting) begin(ctx context.Context) (within context.Context, end func()) {
+	if ctx.Value(counted{}) != nil {
+		return ctx, func() {}
+	}
+	w.running.RLock()
+	return context.WithValue(ctx, counted{}, true), w.running.RUnlock
+}
+
 // DialHook implements redis.Hook.
 func (waiting) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
@@ -46,8 +59,8 @@ func (waiting) DialHook(next redis.DialHook) redis.DialHook {
 // ProcessHook implements redis.Hook.
 func (w waiting) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		w.running.RLock()
-		defer w.running.RUnlock()
+		ctx, end := w.begin(ctx)
+		defer end()
 		return next(ctx, cmd)
 	}
 }
@@ -55,8 +68,8 @@ func (w waiting) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // ProcessPipelineHook implements redis.Hook.
 func (w waiting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		w.running.RLock()
-		defer w.running.RUnlock()
+		ctx, end := w.begin(ctx)
+		defer end()
 		return next(ctx, cmds)
 	}
 }
