@@ -3,6 +3,7 @@ package adapterkit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,4 +132,46 @@ func TestUntilTriesAgainWhenItIsWoken(t *testing.T) {
 	if !errors.Is(err, durable.ErrClosed) {
 		t.Errorf("got %v, want ErrClosed", err)
 	}
+}
+
+// How does a backend let calls in, and close what it opened?
+func ExampleGate() {
+	ctx, gate := context.Background(), adapterkit.NewGate()
+	consumer := &closer{}
+	if err := gate.Enter(ctx); err == nil {
+		gate.Keep(consumer) // what a Consume begins with and ends with
+		gate.Leave()
+	}
+	fmt.Println(gate.Close(ctx), consumer.closed)
+	fmt.Println(gate.Enter(ctx))
+	// Output:
+	// <nil> 1
+	// closed
+}
+
+// How does an Append check its messages and tell what became of each?
+func ExampleGate_Append() {
+	ctx, gate := context.Background(), adapterkit.NewGate()
+	full := func() ([]durable.Position, error) { return nil, errors.New("the disk is full") }
+	_, err := gate.Append(ctx, "mine", "orders", 0, []*message.Message{message.NewMessage("1", nil)}, full)
+	var batch *durable.BatchError
+	fmt.Println(errors.As(err, &batch), batch.Outcomes[0].Status)
+	_, err = gate.Append(ctx, "mine", "a topic", 0, []*message.Message{message.NewMessage("1", nil)}, full)
+	fmt.Println(errors.Is(err, durable.ErrInvalid))
+	// Output:
+	// true not sent
+	// true
+}
+
+// How does a Fetch wait for news?
+func ExampleUntil() {
+	gate, news := adapterkit.NewGate(), make(chan struct{}, 1)
+	news <- struct{}{}
+	tries := 0
+	err := adapterkit.Until(context.Background(), gate.Done(), news, func() (bool, error) {
+		tries++
+		return tries == 2, nil
+	})
+	fmt.Println(tries, err)
+	// Output: 2 <nil>
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // Replay yields what r selects of a topic of one partition, which open opens and whose end is looked for every poll
-// under r.Follow. It ends with gate. A start or an end in time is ErrUnsupported where it is not a Clock. Name is the
-// backend's, for errors.
+// (above 0) under r.Follow. It ends with gate. A start or an end in time is ErrUnsupported where it is not a Clock, and
+// what was trimmed before it was read is ErrPositionExpired. Name is the backend's, for errors.
 func Replay(ctx context.Context, name string, gate *Gate, topic string, r durable.Range, poll time.Duration, open func() (ReadCloser, error)) iter.Seq2[durable.Record, error] {
 	return func(yield func(durable.Record, error) bool) {
 		err := Ended(ctx, gate.Done())
@@ -54,7 +54,11 @@ func replay(ctx context.Context, closed <-chan struct{}, l Reader, r durable.Ran
 		to = min(to, end)
 	}
 	return Until(ctx, closed, time.Tick(poll), func() (over bool, err error) {
-		for _, end := l.Bounds(); from < min(to, end); {
+		oldest, end := l.Bounds()
+		if from < min(oldest, to) {
+			return true, fmt.Errorf("offset %d was trimmed: %w", from, durable.ErrPositionExpired)
+		}
+		for from < min(to, end) {
 			rec, next, err := l.Read(from)
 			if err = errors.Join(err, Ended(ctx, closed)); err != nil {
 				return true, err

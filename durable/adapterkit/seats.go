@@ -46,12 +46,13 @@ func (s *Seats[S]) Find(claim *durable.Claim) *Seat[S] {
 }
 
 // Share has fetch take at most n records in all: a fair share from each seat, then what is left from those that have
-// more. The next Share begins with the next seat, so that none starves. It ends with fetch's error.
+// more. The next Share begins with the next seat, even after an error, so that none starves. It ends with fetch's error.
 func (s *Seats[S]) Share(n int, fetch func(seat *Seat[S], most int) (took int, err error)) error {
-	count := len(s.all)
+	count, first := len(s.all), s.turn
+	s.turn = (first + 1) % max(count, 1)
 	for pass := range 2 {
 		for i := range count {
-			seat, share := s.all[(s.turn+i)%count], n
+			seat, share := s.all[(first+i)%count], n
 			if pass == 0 {
 				share = (n + count - i - 1) / (count - i)
 			}
@@ -64,9 +65,6 @@ func (s *Seats[S]) Share(n int, fetch func(seat *Seat[S], most int) (took int, e
 			}
 			n -= took
 		}
-	}
-	if count > 0 {
-		s.turn = (s.turn + 1) % count
 	}
 	return nil
 }

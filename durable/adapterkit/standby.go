@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // Reader is a Log that is read record by record.
 type Reader interface {
 	Log
-	// Look moves the end of Bounds to where it is now.
+	// Look moves Bounds to where they are now.
 	Look() error
 	// Read is the record at an offset within Bounds, and the offset of the next one.
 	Read(offset int64) (rec durable.Record, next int64, err error)
@@ -60,7 +61,7 @@ type standing struct {
 
 var _ durable.Consumer = (*Standby)(nil)
 
-// NewStandby returns a member of g, which looks every poll and is closed with gate. Join opens its place in a topic. Name
+// NewStandby returns a member of g, which looks every poll (above 0) and is closed with gate. Join opens its place in a topic. Name
 // is the backend's, for errors.
 func NewStandby(ctx context.Context, name string, gate *Gate, g durable.Group, poll time.Duration, join func(topic string) (Place, error)) (*Standby, error) {
 	s := &Standby{backend: name, gate: gate, group: g, poll: poll}
@@ -128,7 +129,7 @@ func (s *Standby) take(most int) (ds []durable.Delivery, err error) {
 		}
 	}
 	return ds, errors.Join(err, s.seats.Share(most, func(seat *Seat[*standing], most int) (int, error) {
-		some, err := seat.Of.fetch(seat, most)
+		some, err := s.fetch(seat, most)
 		ds = append(ds, some...)
 		return len(some), err
 	}))
@@ -148,11 +149,19 @@ func (s *Standby) hold(x *standing) error {
 }
 
 // fetch hands out at most so many records: what was released first, then what is new.
-func (x *standing) fetch(seat *Seat[*standing], most int) (ds []durable.Delivery, err error) {
+func (s *Standby) fetch(seat *Seat[*standing], most int) (ds []durable.Delivery, err error) {
+	x := seat.Of
 	if err := x.place.Look(); err != nil {
 		return nil, err
 	}
-	_, end := x.place.Bounds()
+	oldest, end := x.place.Bounds()
+	if at := seat.Want(); at < oldest {
+		err := fmt.Errorf("offset %d of topic %q was trimmed: %w", at, x.topic, durable.ErrPositionExpired)
+		if err := s.settle(x.topic, err); err != nil {
+			return nil, err
+		}
+		seat.Jump(oldest)
+	}
 	for len(ds) < most && seat.Want() < end {
 		at := seat.Want()
 		rec, next, err := x.place.Read(at)
@@ -172,8 +181,13 @@ func (x *standing) fetch(seat *Seat[*standing], most int) (ds []durable.Delivery
 func (s *Standby) Ack(_ context.Context, ds ...durable.Delivery) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seats.Ack(ds, Offset, nil)
-	for _, seat := range s.seats.All() {
+	var seats []*Seat[*standing] // of ds
+	s.seats.Ack(ds, Offset, func(seat *Seat[*standing], _ []int64) {
+		if !slices.Contains(seats, seat) {
+			seats = append(seats, seat)
+		}
+	})
+	for _, seat := range seats {
 		err = errors.Join(err, seat.Of.place.Store(seat.Through()))
 	}
 	return s.wrap("ack", err)

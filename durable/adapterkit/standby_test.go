@@ -234,3 +234,51 @@ func TestReplayOfAStoreFollowsAndEnds(t *testing.T) {
 		t.Errorf("after Close: got %v, want ErrClosed", err)
 	}
 }
+
+func TestWhatIsTrimmedBeforeItIsFetchedIsNoSilentGap(t *testing.T) {
+	for policy, want := range map[durable.ExpiredPolicy]error{
+		durable.ExpiredFail: durable.ErrPositionExpired, durable.ExpiredOldest: nil,
+	} {
+		store, gate := &shelf{records: []string{"a", "b", "c", "d"}, through: -1}, adapterkit.NewGate()
+		c, err := store.join(t.Context(), gate, policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Fetch(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		store.mu.Lock()
+		store.oldest = 3
+		store.mu.Unlock()
+		ds, err := c.Fetch(t.Context(), 9)
+		if !errors.Is(err, want) || err == nil && (len(ds) != 1 || ds[0].Message.UUID != "d") {
+			t.Errorf("%v: got %v, %v, want d or %v", policy, ds, err, want)
+		}
+		if err := gate.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAReplayThatIsOvertakenByTrimmingTellsIt(t *testing.T) {
+	store := &shelf{records: []string{"a", "b", "c", "d"}}
+	open := func() (adapterkit.ReadCloser, error) {
+		s := &spot{shelf: store}
+		return s, s.Look()
+	}
+	var ids []string
+	var failed error
+	for rec, err := range adapterkit.Replay(t.Context(), "shelf", adapterkit.NewGate(), "t", durable.Range{Follow: true}, time.Millisecond, open) {
+		if failed = err; err != nil {
+			break
+		}
+		if ids = append(ids, rec.Message.UUID); len(ids) == 4 {
+			store.mu.Lock()
+			store.records, store.oldest = append(store.records, "e", "f"), 5
+			store.mu.Unlock()
+		}
+	}
+	if !errors.Is(failed, durable.ErrPositionExpired) || len(ids) != 4 {
+		t.Errorf("got %q, %v, want four and ErrPositionExpired", ids, failed)
+	}
+}

@@ -121,3 +121,35 @@ func TestAMessageComesBackFromJSONByteByByte(t *testing.T) {
 		t.Error("metadata that a handler cannot set")
 	}
 }
+
+// Where does a group begin that has no position yet?
+func ExampleResolve() {
+	for _, start := range []durable.Start{durable.Oldest(), durable.Newest(), durable.At(time.Unix(5, 0))} {
+		fmt.Println(adapterkit.Resolve(start, 1, timed{}))
+	}
+	trimmed := durable.After(durable.Cursor{1: at(1, 0, "now")})
+	offset, err := adapterkit.Resolve(trimmed, 1, timed{})
+	fmt.Println(offset, errors.Is(err, durable.ErrPositionExpired))
+	err = adapterkit.OnExpired(durable.ExpiredOldest, err, func(error) { fmt.Println("going on at the oldest") })
+	fmt.Println(err)
+	// Output:
+	// 3 <nil>
+	// 10 <nil>
+	// 5 <nil>
+	// 3 true
+	// going on at the oldest
+	// <nil>
+}
+
+// What does a position of an offset look like, and how is it read again?
+func ExampleOffsetOf() {
+	p := durable.Position(adapterkit.AppendPosition(nil, 1, 42, "now"))
+	fmt.Println(p)
+	fmt.Println(adapterkit.OffsetOf(p, 1, "now"))
+	_, err := adapterkit.OffsetOf(p, 1, "made again")
+	fmt.Println(errors.Is(err, durable.ErrPositionExpired))
+	// Output:
+	// 1:42@now
+	// 42 <nil>
+	// true
+}

@@ -1,6 +1,7 @@
-// Command customadapter publishes an order through two adapters of its own, and handles and hears it.
+// Command customadapter publishes an order through two adapters of its own, and handles and hears it. What it stores
+// stays in the directory that DATA_DIR names, or data.
 //
-//	go run ./examples/customadapter -config examples/customadapter/custom.yaml
+//	DATA_DIR=$(mktemp -d) go run ./examples/customadapter
 package main
 
 import (
@@ -37,7 +38,7 @@ func openers() dual.Openers {
 }
 
 func main() {
-	config := flag.String("config", "custom.yaml", "configuration `file`")
+	config := flag.String("config", "examples/customadapter/custom.yaml", "configuration `file`")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	err := run(ctx, *config, os.Stdout)
