@@ -15,11 +15,15 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-// TestMembersThatComeAndGoHandleEverythingOnce has 60 members join and leave in order, six at a time.
+// TestMembersThatComeAndGoHandleEverythingOnce has 60 members, or 200 in a soak, join and leave in order, some at a time.
 func TestMembersThatComeAndGoHandleEverythingOnce(t *testing.T) {
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 	b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: 20 * time.Second})
-	const total, generations, side = 3000, 10, 6
+	const total, generations = 3000, 10
+	side := 6
+	if soaking() {
+		side = 20
+	}
 	var h durabletest.History
 	for i := range total {
 		h.Appended("k", event(i).UUID)

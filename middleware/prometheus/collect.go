@@ -39,7 +39,7 @@ func (m *Metrics) Publisher(backend string, stats func() durable.PublisherStats)
 	}))
 }
 
-// Dispatcher shows what a realtime.Dispatcher has sent and dropped, and its circuit breaker:
+// Dispatcher shows what a realtime.Dispatcher has sent and dropped, its recovered panics and its circuit breaker:
 //
 //	metrics.Dispatcher("redispubsub", func() realtime.DispatcherStats { return publisher.Stats().Bus })
 func (m *Metrics) Dispatcher(backend string, stats func() realtime.DispatcherStats) {
@@ -49,6 +49,7 @@ func (m *Metrics) Dispatcher(backend string, stats func() realtime.DispatcherSta
 		s.add(notificationsSent, float64(now.Sent), backend)
 		s.add(notificationsQueued, float64(now.Queued), backend)
 		s.add(notificationsInFlight, float64(now.InFlight), backend)
+		s.add(notifyPanics, float64(now.Panics), backend)
 		s.add(breakerOpened, float64(now.Opened), backend)
 		s.most(breakerState, breakerValue(now.Breaker), backend)
 		for reason, n := range map[string]uint64{

@@ -87,6 +87,7 @@ var (
 	notificationsDropped    = counter("notifications_dropped_total", "Notifications dropped, by reason.", "backend", "outcome")
 	notificationsQueued     = gauge("notifications_queued", "Notifications that wait to be broadcast.", "backend")
 	notificationsInFlight   = gauge("notifications_in_flight", "Notifications on their way to the real-time backend.", "backend")
+	notifyPanics            = counter("notify_panics_total", "Calls of the real-time backend that panicked and were recovered.", "backend")
 	breakerState            = gauge("breaker_state", "Circuit breaker of the announcing side: 0 closed, 1 half-open, 2 open.", "backend")
 	breakerOpened           = counter("breaker_opened_total", "Times that the circuit breaker of the announcing side opened.", "backend")
 	subscribers             = gauge("subscribers", "Local subscribers.", "backend")
@@ -98,6 +99,6 @@ func families() []*family {
 		lagEvents, pendingEvents, lagErrors, dedupeEvents, dedupeErrors,
 		publisherInFlight, publisherBytes, publisherWaiting, publisherRefused,
 		notificationsDispatched, notificationsSent, notificationsDropped, notificationsQueued, notificationsInFlight,
-		breakerState, breakerOpened, subscribers,
+		notifyPanics, breakerState, breakerOpened, subscribers,
 	}
 }
