@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -52,10 +53,13 @@ type cluster struct {
 	admin    sarama.ClusterAdmin
 	client   sarama.Client
 	l        *lab
+
+	dial []string    // what subjects dial that append: brokers, or the same behind TLS
+	tls  *tls.Config // for dial; nil: plain text
 }
 
 func newCluster(l *lab, brokers []string, replicas int16) (*cluster, error) {
-	c := &cluster{brokers: brokers, replicas: replicas, l: l}
+	c := &cluster{brokers: brokers, dial: brokers, replicas: replicas, l: l}
 	cfg := sarama.NewConfig()
 	cfg.Version = sarama.V3_9_0_0
 	var err error

@@ -13,7 +13,7 @@ func openKafka(ctx context.Context, l *lab, open func(*lab) (*cluster, error)) (
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := kafka.Open(ctx, kafka.Config{Brokers: c.brokers})
+	b, err := kafka.Open(ctx, kafka.Config{Brokers: c.dial, TLS: c.tls})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -59,7 +59,9 @@ func rawKafka(open func(*lab) (*cluster, error), f flush) appender {
 		if err != nil {
 			return nil, nil, err
 		}
-		producer, err := sarama.NewSyncProducer(c.brokers, rawConfig(f))
+		cfg := rawConfig(f)
+		cfg.Net.TLS.Enable, cfg.Net.TLS.Config = c.tls != nil, c.tls
+		producer, err := sarama.NewSyncProducer(c.dial, cfg)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -23,6 +23,7 @@ type lab struct {
 	realtime *testenv.RedisServer
 	one      *cluster
 	three    *cluster
+	behind   *cluster       // one broker over TLS
 	path     []func() error // to end with the path
 	all      []func() error // to end with the program
 }
@@ -92,15 +93,19 @@ func (l *lab) privateKafka(at **cluster, nodes int) (*cluster, error) {
 	}
 	var brokers []string
 	err := l.tb.try(func() {
-		brokers = testenv.StartKafka(l.tb, testenv.KafkaOptions{Nodes: nodes, Heap: "768m", Config: []string{
-			"socket.receive.buffer.bytes=-1", "socket.send.buffer.bytes=-1", "replica.socket.receive.buffer.bytes=4194304",
-		}}).Brokers()
+		brokers = testenv.StartKafka(l.tb, kafkaOptions(nodes)).Brokers()
 	})
 	if err != nil {
 		return nil, err
 	}
 	*at, err = newCluster(l, brokers, int16(nodes))
 	return *at, err
+}
+
+func kafkaOptions(nodes int) testenv.KafkaOptions {
+	return testenv.KafkaOptions{Nodes: nodes, Heap: "768m", Config: []string{
+		"socket.receive.buffer.bytes=-1", "socket.send.buffer.bytes=-1", "replica.socket.receive.buffer.bytes=4194304",
+	}}
 }
 
 // program is what private servers need of a test, for a program that is none. Methods it does not have are not used.

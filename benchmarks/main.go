@@ -117,6 +117,7 @@ func paths() []path {
 	ps = append(ps, costPaths()...)
 	ps = append(ps, takeoverPaths()...)
 	ps = append(ps, kafkaPaths("kafka", (*lab).kafka, flush{250, time.Millisecond})...)
+	ps = append(ps, kafkaTLSPaths()...)
 	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3, flush{1000, time.Millisecond})...)
 	ps = append(ps, memoryPaths()...)
 	ps = append(ps, enginePaths()...)

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"time"
+
+	"github.com/dualstream/dualstream/internal/testenv"
+)
+
+// kafkaTLS is one broker that demands TLS and certificates of the clients that append.
+func (l *lab) kafkaTLS() (*cluster, error) {
+	if l.behind != nil {
+		return l.behind, nil
+	}
+	var server *testenv.SecureKafka
+	if err := l.tb.try(func() { server = testenv.StartSecureKafka(l.tb, kafkaOptions(1)) }); err != nil {
+		return nil, err
+	}
+	secure, err := clientTLS(server.Certificates)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newCluster(l, server.Brokers(), 1)
+	if err != nil {
+		return nil, err
+	}
+	c.dial, c.tls = []string{server.TLS}, secure
+	l.behind = c
+	return c, nil
+}
+
+// kafkaTLSPaths compare appends over TLS with those of the raw client over TLS.
+func kafkaTLSPaths() []path {
+	return []path{{
+		name: "kafka-append-100-tls", goal: goal{atLeast: 0.90},
+		subjects: []subject{
+			appending(subjectRaw, rawKafka((*lab).kafkaTLS, flush{100, time.Millisecond}), batches(100)),
+			appending(subjectOurs, oursKafka((*lab).kafkaTLS), batches(100)),
+		},
+	}}
+}
