@@ -71,6 +71,16 @@ func (r *redriving) move(ctx context.Context, p PoisonRecord) error {
 		r.report.Looping++
 		return nil
 	}
+	to := p.Origin
+	if r.To != nil {
+		to = r.To(p)
+	}
+	if to == "" {
+		return fmt.Errorf("middleware: redrive: event %q at %s of %q: %w", p.ID, p.Position, r.Topic, ErrNotPoisoned)
+	}
+	if err := durable.CheckTopic(to); err != nil {
+		return fmt.Errorf("middleware: redrive: event %q at %s: where to: %w", p.ID, p.Position, err)
+	}
 	if r.DryRun {
 		r.report.Moved++
 		return nil
@@ -82,16 +92,6 @@ func (r *redriving) move(ctx context.Context, p PoisonRecord) error {
 	if msg == nil {
 		r.report.Missing++
 		return nil
-	}
-	to := p.Origin
-	if r.To != nil {
-		to = r.To(p)
-	}
-	if to == "" {
-		return fmt.Errorf("middleware: redrive: event %q at %s of %q: %w", p.ID, p.Position, r.Topic, ErrNotPoisoned)
-	}
-	if err := durable.CheckTopic(to); err != nil {
-		return fmt.Errorf("middleware: redrive: event %q at %s: where to: %w", p.ID, p.Position, err)
 	}
 	msg.Metadata[MetaRedriveTopic] = to
 	if to != r.to {

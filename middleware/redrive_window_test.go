@@ -101,9 +101,12 @@ func TestWhatIsInNoPoisonTopicIsNotMoved(t *testing.T) {
 			t.Errorf("got %+v, %v, want an event that was never poisoned", p, err)
 		}
 	}
-	report, err := r.Run(t.Context())
-	if !errors.Is(err, middleware.ErrNotPoisoned) || report.Moved != 0 || len(replayed(t, b, "orders")) != 1 {
-		t.Errorf("got %+v, %v, want ErrNotPoisoned and nothing moved", report, err)
+	for _, dry := range []bool{true, false} {
+		r.DryRun = dry
+		report, err := r.Run(t.Context())
+		if !errors.Is(err, middleware.ErrNotPoisoned) || report.Moved != 0 || len(replayed(t, b, "orders")) != 1 {
+			t.Errorf("dry %t: got %+v, %v, want ErrNotPoisoned and nothing moved", dry, report, err)
+		}
 	}
 	r.To = func(middleware.PoisonRecord) string { return "elsewhere" }
 	if report, err := r.Run(t.Context()); err != nil || report.Moved != 1 {
