@@ -44,7 +44,8 @@ type Config struct {
 // Backend is the embedded durable.Backend: topics of partitions in the memory of this process.
 //
 // Topics are made by their first use or by CreateTopic. Records are trimmed by count and bytes whether or not a
-// group has read them; a group that was overtaken gets durable.ErrPositionExpired or jumps, as its OnExpired says.
+// group has read them, by Trim only where all groups have, unless it is told otherwise; a group that was overtaken gets
+// durable.ErrPositionExpired or jumps, as its OnExpired says.
 // Delivery.Attempt counts how often a record was handed out and not released. Retention by age and replication
 // are ignored. All methods are safe for concurrent use.
 type Backend struct {

@@ -192,6 +192,7 @@ func TestTheTableNamesWhatIsThere(t *testing.T) {
 	if rows, err = inspect(t.Context(), b, []string{"orders"}, nil); len(rows) != 3 || err != nil {
 		t.Errorf("without groups: got %d rows, %v, want 3", len(rows), err)
 	}
+	check(t, rows, "orders", "billing") // the one that has consumed it
 	if _, err = inspect(t.Context(), b, []string{"none"}, nil); err == nil {
 		t.Error("a topic that does not exist: got nil")
 	}
