@@ -57,13 +57,22 @@ func (p *pace) room(open int, now, lastAck time.Time) int {
 
 // makeRoom tells how many entries may be read now, and waits a while where that is none.
 func (m *reader) makeRoom() int {
-	held, lastAck := m.opened()
+	held, all, lastAck := m.opened()
 	now := time.Now()
-	if n := m.pace.room(m.pace.open(held, now, m.group.Waiting), now, lastAck); n > 0 {
+	if n := m.pace.room(m.pace.open(held, now, m.waitingOf(held, all)), now, lastAck); n > 0 {
 		return n
 	}
 	m.awaitRoom(waitingLook)
 	return 0
+}
+
+// waitingOf tells how many of held wait for a retry, about: Group.Waiting speaks of all that the member has open, of other
+// readers and of paused partitions too. It is nil where that is not known.
+func (m *reader) waitingOf(held, all int) func() int {
+	if m.group.Waiting == nil {
+		return nil
+	}
+	return func() int { return m.group.Waiting() * held / max(all, 1) }
 }
 
 // awaitRoom waits until something was acknowledged or a partition is to be read again, at most for d.
@@ -84,17 +93,18 @@ func (m *competitor) partitions() int {
 	return max(len(m.shares), 1)
 }
 
-// opened is how many deliveries were read and not given to Ack, without those of partitions that are paused, and when
-// something was.
-func (m *reader) opened() (n int, lastAck time.Time) {
+// opened is how many deliveries were read and not given to Ack: those of this reader, without partitions that are paused,
+// and all of the member; and when something was given to Ack.
+func (m *reader) opened() (held, all int, lastAck time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range m.shares {
+		all += s.open
 		if !s.paused && (m.only == nil || s == m.only) {
-			n += s.open
+			held += s.open
 		}
 	}
-	return n, m.lastAck
+	return held, all, m.lastAck
 }
 
 // kickReaders has those that wait for room look again. The caller holds mu.

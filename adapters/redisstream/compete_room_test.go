@@ -3,6 +3,8 @@ package redisstream
 import (
 	"testing"
 	"time"
+
+	"github.com/dualstream/dualstream/durable"
 )
 
 func TestLargeEntriesAreReadByTheFew(t *testing.T) {
@@ -38,5 +40,25 @@ func TestAMemberTakesAboutWhatItCanWorkOff(t *testing.T) {
 	}
 	if n := p.room(500, now.Add(stuckTime), stuck); n != leastOpen {
 		t.Errorf("stuck: got room for %d, want %d more", n, leastOpen)
+	}
+}
+
+// TestWhatWaitsIsSharedOutToTheReaders has one reader for each partition, as on a cluster, and one partition paused.
+func TestWhatWaitsIsSharedOutToTheReaders(t *testing.T) {
+	m := &competitor{shares: []*share{{open: 100}, {open: 300}, {open: 400, paused: true}}}
+	for _, c := range []struct {
+		only *share
+		want int
+	}{{m.shares[0], 10}, {m.shares[1], 30}, {nil, 40}} {
+		r := &reader{competitor: m, only: c.only}
+		held, all, _ := r.opened()
+		m.group = durable.Group{}
+		if r.waitingOf(held, all) != nil {
+			t.Error("got a number of what waits where none is known")
+		}
+		m.group.Waiting = func() int { return 80 }
+		if got := r.waitingOf(held, all)(); got != c.want {
+			t.Errorf("of %d open: got %d that wait, want %d", held, got, c.want)
+		}
 	}
 }
