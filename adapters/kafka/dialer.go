@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"github.com/IBM/sarama"
+
+	"github.com/dualstream/dualstream/adapters/internal/settings"
 )
 
 // dialer knows the connections of a backend, all of its clients together, so that they can be cut: sarama takes no
@@ -64,27 +66,41 @@ func isClosed(c net.Conn) bool {
 // use makes clients with the configuration dial through d, which uses the dialer that the configuration had. It may be
 // called again where the timeouts have changed, which a dialer that the program brought does not heed.
 func (d *dialer) use(s *sarama.Config) {
-	own := net.Dialer{Timeout: s.Net.DialTimeout, KeepAlive: s.Net.KeepAlive, LocalAddr: s.Net.LocalAddr}
-	via := dialVia{d: d, dial: own.DialContext}
-	p := s.Net.Proxy
-	switch before, again := p.Dialer.(dialVia); {
-	case again && before.foreign:
-		via = before
-	case p.Enable && p.Dialer != nil && !again:
-		via.foreign = true
-		via.dial = func(_ context.Context, network, addr string) (net.Conn, error) { return p.Dialer.Dial(network, addr) }
-		if secured, ok := p.Dialer.(tlsDialer); ok {
-			via.dial = secured.DialContext
+	via := dialVia{d: d}
+	if p := s.Net.Proxy; p.Enable {
+		switch before := p.Dialer.(type) {
+		case nil:
+		case dialVia:
+			via = before
+		case tlsDialer:
+			via.files = before.files
+		default:
+			via.foreign = before
 		}
 	}
+	plain := &net.Dialer{Timeout: s.Net.DialTimeout, KeepAlive: s.Net.KeepAlive, LocalAddr: s.Net.LocalAddr}
+	switch {
+	case via.foreign != nil:
+		via.dial = func(_ context.Context, network, addr string) (net.Conn, error) { return via.foreign.Dial(network, addr) }
+	case via.files != nil:
+		via.dial = tlsDialer{plain: plain, files: via.files}.DialContext
+	default:
+		via.dial = plain.DialContext
+	}
 	s.Net.Proxy.Enable, s.Net.Proxy.Dialer = true, via
+}
+
+// plainDialer is what sarama takes for a dialer.
+type plainDialer interface {
+	Dial(network, addr string) (net.Conn, error)
 }
 
 // dialVia is what sarama calls.
 type dialVia struct {
 	d       *dialer
+	foreign plainDialer     // the program's; nil: there is none
+	files   *settings.Files // of TLS; nil: sarama does that, if anybody
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
-	foreign bool // dial is the program's
 }
 
 // Dial connects to addr.

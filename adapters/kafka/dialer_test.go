@@ -9,6 +9,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/dualstream/dualstream/adapters/internal/settings"
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -49,11 +50,20 @@ type offline struct {
 func (o offline) Config() *sarama.Config { return o.conf }
 
 func TestAMemberGivesUpADialInTimeForItsSession(t *testing.T) {
-	cfg := Config{Brokers: []string{"b"}, SessionTimeout: 300 * time.Millisecond, DialTimeout: time.Hour}.filled()
-	cfg.dialer = newDialer()
-	s := newSeat(offline{conf: cfg.member(durable.Group{Name: "g"})}, durable.Group{Name: "g"}, cfg)
-	if _, err := dial(fullHost(t), s.quick); err == nil { // without the timeout of its own it lasts until the test is ended
-		t.Error("there is a connection where none can be")
+	files, err := settings.TLS{Enabled: true}.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fullHost(t)
+	for name, of := range map[string]*settings.Files{"plain": nil, "by files of TLS": files} {
+		cfg := Config{Brokers: []string{"b"}, SessionTimeout: 300 * time.Millisecond, DialTimeout: time.Hour, files: of}
+		cfg.TLS = of.Config()
+		cfg = cfg.filled()
+		cfg.dialer = newDialer()
+		s := newSeat(offline{conf: cfg.member(durable.Group{Name: "g"})}, durable.Group{Name: "g"}, cfg)
+		if _, err := dial(addr, s.quick); err == nil { // without the timeout of its own it lasts until the test is ended
+			t.Errorf("%s: there is a connection where none can be", name)
+		}
 	}
 }
 
