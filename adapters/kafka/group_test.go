@@ -147,6 +147,7 @@ func TestMembersThatComeAndGoHandleEverythingOnceAndInOrder(t *testing.T) {
 		g.Member = fmt.Sprint("guest-", i)
 		guests = append(guests, work(t, cfg, g, &h))
 		if len(guests) == beside {
+			testenv.Await(t, soon, func() bool { return guests[0].handled.Load() > 0 }, "the guest is at work")
 			guests[0].end(t)
 			guests = guests[1:]
 		}
