@@ -81,7 +81,9 @@ func (d *dialer) use(s *sarama.Config) {
 	plain := &net.Dialer{Timeout: s.Net.DialTimeout, KeepAlive: s.Net.KeepAlive, LocalAddr: s.Net.LocalAddr}
 	switch {
 	case via.foreign != nil:
-		via.dial = func(_ context.Context, network, addr string) (net.Conn, error) { return via.foreign.Dial(network, addr) }
+		via.dial = func(_ context.Context, network, addr string) (net.Conn, error) {
+			return via.foreign.Dial(network, addr)
+		}
 	case via.files != nil:
 		via.dial = tlsDialer{plain: plain, files: via.files}.DialContext
 	default:
