@@ -119,7 +119,9 @@ type run struct {
 	throughMode bool
 	handler     message.NoPublishHandlerFunc // of Process
 	batch       *batching                    // of ProcessBatch, nil in Process
+	giving      *giving                      // of a Subscriber, nil elsewhere
 	worker      func()
+	workersMost int // how many there are
 	strict      bool // deliveries without a key are in order, too, within each claim
 	consumer    Consumer
 	pauser      Pauser // nil where the consumer is none
@@ -178,7 +180,7 @@ type run struct {
 
 func newRun(ctx context.Context, mode AckMode, c Consumer, o ProcessOptions) *run {
 	r := &run{
-		o: o, throughMode: mode == AckThrough, consumer: c,
+		o: o, workersMost: o.Concurrency, throughMode: mode == AckThrough, consumer: c,
 		values:  ctx,
 		ackKick: make(chan struct{}, 1),
 		ackEnd:  make(chan struct{}),

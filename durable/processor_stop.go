@@ -66,6 +66,9 @@ func (r *run) awaitLoops() error {
 
 // releaseAll gives back everything that was not started.
 func (r *run) releaseAll() {
+	if r.giving != nil {
+		r.giving.end()
+	}
 	r.mu.Lock()
 	r.stopping = true
 	if r.batch != nil {

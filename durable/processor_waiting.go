@@ -9,7 +9,10 @@ const longHandler = time.Second
 func (r *run) inWaiting() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	starving := r.ready.head == nil && (r.idlers > 0 || r.started < r.o.Concurrency)
+	starving := r.ready.head == nil && (r.idlers > 0 || r.started < r.workersMost)
+	if r.giving != nil {
+		starving = r.ready.head == nil && r.running < cap(r.giving.out)
+	}
 	long := time.Now().Add(-longHandler)
 	n := 0
 	for _, c := range r.claims {

@@ -79,7 +79,7 @@ func (r *run) wake() {
 		r.idle.Signal()
 		return
 	}
-	if r.started < r.o.Concurrency {
+	if r.started < r.workersMost {
 		r.waking = true
 		r.started++
 		r.workers.Go(r.worker)

@@ -60,7 +60,8 @@ func NewSubscriber(b Backend, g Group, o ProcessOptions) (*Subscriber, error) {
 	return s, nil
 }
 
-// Subscribe joins the group as a member that consumes topic until ctx ends or Close. The channel is not buffered; it is
+// Subscribe joins the group as a member that consumes topic until ctx ends or Close. What waits in the channel, up to
+// Concurrency messages, is with no receiver yet: it is taken back at the end, and when its claim is lost. The channel is
 // closed when the membership has ended: also where the backend ends it, which is logged.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	g := s.group
@@ -80,9 +81,9 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		s.running.Done()
 		return nil, err
 	}
-	out := make(chan *message.Message)
-	r.strict, r.worker = true, r.work
-	r.handler = func(msg *message.Message) error { return deliver(ctx, out, msg) }
+	out := make(chan *message.Message, min(s.o.Concurrency, s.o.MaxInFlight))
+	r.strict, r.worker, r.workersMost = true, r.give, 1
+	r.giving = &giving{out: out}
 	go func() {
 		defer s.running.Done()
 		defer close(out)

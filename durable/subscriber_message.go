@@ -4,40 +4,21 @@ import (
 	"context"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// deliver hands a copy of msg to the receiver of out and waits for its answer. ending ends with the subscription.
-func deliver(ending context.Context, out chan<- *message.Message, msg *message.Message) error {
-	ctx := &givenContext{Context: msg.Context()}
-	defer ctx.end()
-	given := message.NewMessageWithContext(ctx, msg.UUID, msg.Payload)
-	if msg.Metadata != nil {
-		given.Metadata = maps.Clone(msg.Metadata)
-	}
-	over := ctx.Context.Done()
-	select {
-	case out <- given:
-	case <-ending.Done():
-		return Release(errClosing)
-	case <-over:
-		return Release(context.Cause(ctx.Context)) // not of ctx, whose own end may follow a moment later
-	}
-	select {
-	case <-given.Acked():
-		return nil
-	case <-given.Nacked():
-		return errNacked
-	case <-over:
-		return Release(context.Cause(ctx.Context)) // not of ctx, whose own end may follow a moment later
-	}
-}
-
-// givenContext is the context of a message that is with a receiver: that of the attempt, which ends with the answer too.
-// Most receivers never ask for its end, and what that takes is made for those who do.
-type givenContext struct {
+// given is a message that is with a receiver or on its way to one, and its context: that of the attempt, which ends
+// with the answer too. Most receivers never ask for its end, and what that takes is made for those who do.
+type given struct {
 	context.Context // of the attempt
+
+	t     *task
+	msg   *message.Message // the receiver's
+	began time.Time        // zero without an OnAttempt
+	looks int              // for the answer, so far
+	back  bool             // no receiver has had it; set before its Nack
 
 	mu     sync.Mutex
 	asked  context.Context // ends with c; nil until someone asks
@@ -45,8 +26,49 @@ type givenContext struct {
 	over   bool
 }
 
+// newGiven is a new attempt of t, with a message of its own: what a receiver does to it is not seen by the next.
+func newGiven(t *task) *given {
+	of := t.d.Message
+	of.SetContext(t.ctx)
+	g := &given{Context: t.ctx, t: t}
+	g.msg = message.NewMessageWithContext(g, of.UUID, of.Payload)
+	if of.Metadata != nil {
+		g.msg.Metadata = maps.Clone(of.Metadata)
+	}
+	return g
+}
+
+// takeBack answers a message that no receiver gets.
+func (c *given) takeBack() {
+	c.back = true
+	c.msg.Nack()
+}
+
+// answer is the error of the answer, where there is one.
+func (c *given) answer() (answered bool, err error) {
+	select {
+	case <-c.msg.Acked():
+		return true, nil
+	default:
+	}
+	select {
+	case <-c.msg.Nacked():
+		return true, c.refusal()
+	default:
+		return false, nil
+	}
+}
+
+// refusal is the error of a message that was nacked.
+func (c *given) refusal() error {
+	if c.back {
+		return Release(errClosing)
+	}
+	return errNacked
+}
+
 // end is the answer.
-func (c *givenContext) end() {
+func (c *given) end() {
 	c.mu.Lock()
 	c.over = true
 	cancel := c.cancel
@@ -57,7 +79,7 @@ func (c *givenContext) end() {
 }
 
 // ending is the context that ends when c does.
-func (c *givenContext) ending() context.Context {
+func (c *given) ending() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.asked == nil {
@@ -70,13 +92,13 @@ func (c *givenContext) ending() context.Context {
 }
 
 // Done implements context.Context.
-func (c *givenContext) Done() <-chan struct{} { return c.ending().Done() }
+func (c *given) Done() <-chan struct{} { return c.ending().Done() }
 
 // Err implements context.Context.
-func (c *givenContext) Err() error { return c.ending().Err() }
+func (c *given) Err() error { return c.ending().Err() }
 
 // Value implements context.Context. It gives what Done belongs to as the parent of contexts that end with c.
-func (c *givenContext) Value(key any) any {
+func (c *given) Value(key any) any {
 	if _, ok := key.(scheduledKey); ok {
 		return false
 	}

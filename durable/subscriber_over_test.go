@@ -13,17 +13,19 @@ func TestAMessageWhoseContextIsOverIsNeverTakenForAcknowledged(t *testing.T) {
 	over := errors.New("over")
 	for range 20_000 {
 		ctx, cancel := context.WithCancelCause(context.Background())
-		msg := message.NewMessageWithContext(ctx, "1", nil)
-		out, asked := make(chan *message.Message), make(chan struct{})
+		of := &task{d: &Delivery{Message: message.NewMessage("1", nil)}, ctx: &deliveryContext{Context: ctx}}
+		g := newGiven(of)
+		s, asked := &giving{out: make(chan *message.Message, 1)}, make(chan struct{})
+		s.out <- g.msg
 		go func() {
-			_ = (<-out).Context().Done()
+			_ = (<-s.out).Context().Done()
 			close(asked)
 		}()
 		go func() {
 			<-asked
 			cancel(over)
 		}()
-		if err := deliver(context.Background(), out, msg); VerbOf(err) != VerbRelease || !errors.Is(err, over) {
+		if err := s.await(g); VerbOf(err) != VerbRelease || !errors.Is(err, over) {
 			t.Fatalf("got %v, want the event given back", err)
 		}
 	}
