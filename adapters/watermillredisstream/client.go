@@ -3,6 +3,7 @@ package watermillredisstream
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -15,11 +16,12 @@ type client struct {
 	running *sync.RWMutex // held for reading by every command of a caller
 }
 
-// newClient dials nothing yet. It does not retry, because an XADD that timed out may have been done.
+// newClient dials nothing yet. It does not retry, because an XADD that timed out may have been done. The addresses are
+// copied: go-redis adds those that it learns to its slice.
 func newClient(c Config) client {
 	out := client{
 		UniversalClient: redis.NewUniversalClient(&redis.UniversalOptions{
-			Addrs: c.Addrs, MasterName: c.Master, Username: c.Username, Password: c.Password, DB: c.DB, TLSConfig: c.TLS,
+			Addrs: slices.Clone(c.Addrs), MasterName: c.Master, Username: c.Username, Password: c.Password, DB: c.DB, TLSConfig: c.TLS,
 			MaxRetries: -1, ContextTimeoutEnabled: true,
 		}),
 		running: &sync.RWMutex{},
