@@ -27,7 +27,7 @@ type Cluster = rediskit.Cluster
 // Config describes a Backend.
 type Config struct {
 	Connection                    // Addr, Sentinel or Cluster is required
-	Marshaller      Marshaller    // defaults to watermill-redisstream's layout, encoded with less work
+	Marshaller      Marshaller    // defaults to watermill-redisstream's layout, encoded with less work; Fields are plain fields
 	MaxMessageBytes int           // largest message; defaults to no limit of ours
 	AppendTimeout   time.Duration // after which an append without an answer is Unknown; defaults to 5 s
 	ClaimIdle       time.Duration // after which others take over what a dead member held, Ordering None; defaults to 1 min
@@ -80,6 +80,11 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	}
 	if err := cfg.limits().Check(); err != nil {
 		return nil, fmt.Errorf("redisstream: setting %w", err)
+	}
+	if f, ok := cfg.Marshaller.(Fields); ok {
+		if err := f.Check(); err != nil {
+			return nil, fmt.Errorf("redisstream: setting fields.%w", err)
+		}
 	}
 	if cfg.AppendTimeout == 0 {
 		cfg.AppendTimeout = defaultAppendTimeout

@@ -124,4 +124,7 @@
 //	      4) "\x81\xafce_partitionkey\xa242"
 //	      5) "payload"
 //	      6) "{\"total\":99}"
+//
+// With Fields as Config.Marshaller, or the section fields of a configuration file, entries are plain fields instead, as
+// other programs write and read them.
 package redisstream

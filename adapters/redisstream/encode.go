@@ -3,6 +3,8 @@ package redisstream
 import (
 	"encoding"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -102,9 +104,9 @@ func (b *Backend) encodeCustom(e *encoder, to *placement, msgs []*message.Messag
 			return durable.FailInvalid(to.topic, len(msgs), i, err)
 		}
 		e.wire = b.appendHead(e.wire, to.stream(i), len(values))
-		for name, value := range values {
+		for _, name := range slices.Sorted(maps.Keys(values)) { // equal names in one order take less memory on the server
 			e.wire = rediskit.AppendWord(e.wire, name)
-			if e.wire, err = appendValue(e.wire, value); err != nil {
+			if e.wire, err = appendValue(e.wire, values[name]); err != nil {
 				err = fmt.Errorf("redisstream: marshal: field %q: %w", name, err)
 				return durable.FailInvalid(to.topic, len(msgs), i, err)
 			}

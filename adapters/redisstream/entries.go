@@ -71,7 +71,7 @@ func (b *Backend) delivery(s place, claim *durable.Claim, e entry) durable.Deliv
 		Topic: s.topic, Position: position(e.id, s.partition, s.of), Claim: claim, Attempt: e.attempt, StoredAt: storedAt(e.id),
 	}
 	if d.Message = e.msg; d.Message == nil {
-		d.Message, d.DecodeErr = b.unmarshal(e.fields)
+		d.Message, d.DecodeErr = b.unmarshal(e)
 	}
 	if d.DecodeErr != nil {
 		d.Message = message.NewMessage(e.id, rawFields(e.fields))
@@ -89,11 +89,12 @@ func (b *Backend) deliveries(s place, claim *durable.Claim, es []entry) []durabl
 	return ds
 }
 
-// unmarshal reads a message off the fields of an entry.
-func (b *Backend) unmarshal(fields []any) (*message.Message, error) {
+// unmarshal reads a message off the fields of e.
+func (b *Backend) unmarshal(e entry) (*message.Message, error) {
 	if b.cfg.Marshaller != nil {
-		return b.unmarshalCustom(fields)
+		return b.unmarshalCustom(e)
 	}
+	fields := e.fields
 	var uuid, meta, payload string
 	var found bool
 	for i := 0; i+1 < len(fields); i += 2 {
@@ -110,6 +111,11 @@ func (b *Backend) unmarshal(fields []any) (*message.Message, error) {
 	if !found {
 		return nil, errors.New("redisstream: the entry has no field " + fieldUUID)
 	}
+	return decoded(uuid, meta, payload)
+}
+
+// decoded is a message of the default layout.
+func decoded(uuid, meta, payload string) (*message.Message, error) {
 	m, err := decodeMetadata(meta)
 	if err != nil {
 		return nil, err
@@ -119,13 +125,19 @@ func (b *Backend) unmarshal(fields []any) (*message.Message, error) {
 	return msg, nil
 }
 
-func (b *Backend) unmarshalCustom(fields []any) (*message.Message, error) {
-	values := make(map[string]interface{}, len(fields)/2)
-	for i := 0; i+1 < len(fields); i += 2 {
-		name, _ := fields[i].(string)
-		values[name] = fields[i+1]
+func (b *Backend) unmarshalCustom(e entry) (*message.Message, error) {
+	values := make(map[string]interface{}, len(e.fields)/2)
+	for i := 0; i+1 < len(e.fields); i += 2 {
+		name, _ := e.fields[i].(string)
+		values[name] = e.fields[i+1]
 	}
-	msg, err := b.cfg.Marshaller.Unmarshal(values)
+	var msg *message.Message
+	var err error
+	if f, ok := b.cfg.Marshaller.(Fields); ok {
+		msg, err = f.unmarshal(values, e.id, storedAt(e.id))
+	} else {
+		msg, err = b.cfg.Marshaller.Unmarshal(values)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("redisstream: unmarshal: %w", err)
 	}

@@ -1,6 +1,7 @@
 package redisstream
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 
@@ -18,11 +19,12 @@ type Settings struct {
 	ConnectionSettings `yaml:",inline"`
 	Limits             `yaml:",inline"`
 
-	NoAck        bool `yaml:"no_ack" doc:"without order by key: what is read counts as acknowledged, at most once" example:"true"`
-	OnlyExisting bool `yaml:"only_existing" doc:"appending to a topic that does not exist is an error instead of making it" example:"true"`
-	ExactTrim    bool `yaml:"exact_trim" doc:"trims to the entry; otherwise some more stay, for less work" example:"true"`
-	AllowUnread  bool `yaml:"allow_unread" doc:"trims what a group has not acknowledged, too" example:"true"`
-	SlidingTTL   bool `yaml:"sliding_ttl" doc:"ttl counts from the last append instead of the first" example:"true"`
+	NoAck        bool   `yaml:"no_ack" doc:"without order by key: what is read counts as acknowledged, at most once" example:"true"`
+	OnlyExisting bool   `yaml:"only_existing" doc:"appending to a topic that does not exist is an error instead of making it" example:"true"`
+	ExactTrim    bool   `yaml:"exact_trim" doc:"trims to the entry; otherwise some more stay, for less work" example:"true"`
+	AllowUnread  bool   `yaml:"allow_unread" doc:"trims what a group has not acknowledged, too" example:"true"`
+	Fields       Fields `yaml:"fields"`
+	SlidingTTL   bool   `yaml:"sliding_ttl" doc:"ttl counts from the last append instead of the first" example:"true"`
 }
 
 // Limits are those of Settings that have a range; see Config.
@@ -76,7 +78,26 @@ func (c Config) limits() Limits {
 
 // Check returns a *durable.InvalidError that names a key.
 func (s Settings) Check() error {
-	return settings.First(s.ConnectionSettings.Check(), s.Limits.Check())
+	return settings.First(s.ConnectionSettings.Check(), s.Limits.Check(), s.checkFields())
+}
+
+func (s Settings) checkFields() error {
+	if s.Fields == (Fields{}) {
+		return nil
+	}
+	var bad *durable.InvalidError
+	if !errors.As(s.Fields.Check(), &bad) {
+		return nil
+	}
+	return durable.Invalid("fields."+bad.Field, bad.Value, bad.Remedy)
+}
+
+// marshaller is nil for the default layout.
+func (s Settings) marshaller() Marshaller {
+	if s.Fields == (Fields{}) {
+		return nil
+	}
+	return s.Fields
 }
 
 // Config is what Open takes. It reads the files that TLS names.
@@ -86,7 +107,7 @@ func (s Settings) Config(logger *slog.Logger) (Config, error) {
 		return Config{}, err
 	}
 	return Config{
-		Connection: connection, Logger: logger,
+		Connection: connection, Logger: logger, Marshaller: s.marshaller(),
 		MaxMessageBytes: s.MaxMessageBytes, AppendTimeout: s.AppendTimeout, ClaimIdle: s.ClaimIdle, OrderedAppend: s.OrderedAppend, LeaseTTL: s.LeaseTTL,
 		Persistence: s.Persistence, MinReplicas: s.MinReplicas, NoAck: s.NoAck, OnlyExisting: s.OnlyExisting,
 		MaxLen: s.MaxLen, Retention: s.Retention, ExactTrim: s.ExactTrim, AllowUnread: s.AllowUnread,
