@@ -51,7 +51,7 @@ type consumer struct {
 	fatal    error              // what Fetch returns from now on
 	trouble  error              // transient, returned by Fetch once
 	troubled bool               // trouble was logged and is not over
-	missing  string             // the right for want of which it began, "" where it is another trouble
+	missing  []string           // rights for want of which there is trouble that was logged
 	closed   bool
 	shut     sync.Once
 	finished chan struct{}

@@ -211,9 +211,9 @@ func (c *consumer) report(err error) {
 	err = translate(err)
 	c.mu.Lock()
 	missing := grantOf(err, opRead)
-	first := !c.troubled || missing != "" && missing != c.missing
+	first := !c.troubled || missing != "" && !slices.Contains(c.missing, missing)
 	if first {
-		c.missing = missing
+		c.missing = append(c.missing, missing)
 		c.troubled, c.trouble = true, fmt.Errorf("kafka: group %q: %w", c.group.Name, err)
 	}
 	c.mu.Unlock()
@@ -226,7 +226,7 @@ func (c *consumer) report(err error) {
 func (c *consumer) recovered() {
 	c.mu.Lock()
 	was := c.troubled
-	c.troubled = false
+	c.troubled, c.missing = false, nil
 	c.mu.Unlock()
 	if was {
 		c.b.cfg.Logger.Info("kafka: consumer has recovered", "group", c.group.Name)

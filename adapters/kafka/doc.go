@@ -30,6 +30,10 @@
 // Config.OpenTimeout, and names the setting that the failure points at. Close cuts all connections when its context
 // ends, so that nothing outlives it for a broker that does not answer.
 //
+// Where the brokers have access rules, Append needs Write on the topic, Replay Read on it, and a group Read on its topics
+// and on itself. An error for want of one names it, at once and without durable.ErrUnavailable. A member that loses a
+// right while it runs says so once by Fetch, keeps asking every second, and goes on where it was once it is granted again.
+//
 // # Consuming
 //
 // A group is a Kafka consumer group with the cooperative-sticky strategy, which members of Java (CooperativeStickyAssignor,
