@@ -23,9 +23,7 @@ import (
 	"time"
 
 	"github.com/dualstream/dualstream/adapters"
-	"github.com/dualstream/dualstream/adapters/redisstream"
 	"github.com/dualstream/dualstream/dual"
-	"github.com/dualstream/dualstream/durable"
 )
 
 //go:embed memory.yaml
@@ -110,7 +108,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	return s, nil
 }
 
-// open opens what the file describes; entries of Redis Streams are those of fieldCodec.
+// open opens what the file describes.
 func open(ctx context.Context, s settings, logger *slog.Logger) (*dual.Stack, *dual.Config, error) {
 	cfg, err := dual.Parse("memory.yaml", memoryConfig)
 	if s.config != "" {
@@ -119,16 +117,6 @@ func open(ctx context.Context, s settings, logger *slog.Logger) (*dual.Stack, *d
 	if err != nil {
 		return nil, nil, err
 	}
-	openers := adapters.All()
-	openers.Durable["redisstream"] = dual.DurableOf(redisstream.Settings{},
-		func(ctx context.Context, rs redisstream.Settings, deps dual.Deps) (durable.Backend, error) {
-			config, err := rs.Config(deps.Logger)
-			if err != nil {
-				return nil, err
-			}
-			config.Marshaller = fieldCodec{}
-			return redisstream.Open(ctx, config)
-		})
-	stack, err := dual.Open(ctx, cfg, openers, func(o *dual.Options) { o.Logger = logger })
+	stack, err := dual.Open(ctx, cfg, adapters.All(), func(o *dual.Options) { o.Logger = logger })
 	return stack, cfg, err
 }

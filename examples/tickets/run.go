@@ -28,10 +28,12 @@ const (
 
 	lookEvery = 100 * time.Millisecond // at what the group has left
 	batch     = 100                    // entries published at once
+
+	sourceType = "ticket"
 )
 
 // steps are what happens to a ticket, in this order.
-func steps() []string { return []string{"ticket.received", "ticket.assigned", "ticket.closed"} }
+func steps() []string { return []string{"ticket received", "ticket assigned", "ticket closed"} }
 
 // run plays the role until nothing is left to handle, or the timeout.
 func run(ctx context.Context, s settings, stdout, stderr io.Writer) (report, error) {
@@ -114,6 +116,13 @@ func work(ctx context.Context, b durable.Backend, o durable.ProcessOptions, g du
 		return nil
 	}
 	return durable.Process(ctx, b, g, handler, o)
+}
+
+// ticketEvent is what happened to a ticket, once.
+func ticketEvent(happened, ticket, data string) durable.Event {
+	return durable.Event{
+		ID: ticket + "/" + happened, Type: happened, SourceType: sourceType, SourceID: ticket, Data: []byte(data),
+	}
 }
 
 // publish stores n entries: all tickets are received, then assigned, then closed.
