@@ -1,0 +1,21 @@
+package watermillkafka
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/dualstream/dualstream/adapters/internal/settings"
+)
+
+// String shows the settings of the connection with the password masked.
+func (c Config) String() string {
+	return fmt.Sprintf("{brokers:%s client_id:%s user:%s password:%s tls:%t}",
+		strings.Join(c.Brokers, ","), c.ClientID, c.User, settings.Mask(c.Password), c.TLS != nil)
+}
+
+// GoString is String, so that %#v shows no password either.
+func (c Config) GoString() string { return c.String() }
+
+// LogValue implements slog.LogValuer.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
