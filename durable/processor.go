@@ -121,7 +121,7 @@ type run struct {
 	batch       *batching                    // of ProcessBatch, nil in Process
 	giving      *giving                      // of a Subscriber, nil elsewhere
 	worker      func()
-	workersMost int // how many there are
+	workersMost int  // how many there are
 	strict      bool // deliveries without a key are in order, too, within each claim
 	consumer    Consumer
 	pauser      Pauser // nil where the consumer is none
