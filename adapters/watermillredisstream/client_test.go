@@ -50,7 +50,8 @@ func TestCloseDoesNotWaitForEverForACommandThatMakesItsConnection(t *testing.T) 
 	go func() { closed <- c.Close() }()
 	for name, done := range map[string]chan error{"the command": ended, "Close": closed} {
 		select {
-		case <-done:
+		case err := <-done:
+			t.Logf("%s ended: %v", name, err)
 		case <-time.After(20 * time.Second):
 			t.Fatalf("%s does not end", name)
 		}
