@@ -90,7 +90,7 @@ func TestListNamesThePathsThatMatch(t *testing.T) {
 	if err := run(context.Background(), []string{"-list", "-run", "^redis-append"}, &out, &log); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := out.String(), "redis-append-100\nredis-append-64callers\nredis-append-100-ordered\n"; got != want {
+	if got, want := out.String(), "redis-append-100\nredis-append-64callers\nredis-append-100-tls\nredis-append-100-ordered\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
