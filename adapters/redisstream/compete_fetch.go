@@ -25,7 +25,7 @@ func (m *competitor) Fetch(ctx context.Context, most int) ([]durable.Delivery, e
 		select {
 		case batch := <-m.batches:
 			m.mu.Lock()
-			m.rest = batch
+			m.rest = append(m.rest, batch...) // behind what was resumed while this waited
 			m.mu.Unlock()
 		case <-m.again:
 		case <-m.ctx.Done():
@@ -56,7 +56,7 @@ func (m *competitor) next(most int) []durable.Delivery {
 
 // cut takes at most most deliveries off from, without those that are withheld. The caller holds mu.
 func (m *competitor) cut(from *[]durable.Delivery, most int) []durable.Delivery {
-	unfit := func(d durable.Delivery) bool { s := m.byClaim[d.Claim]; return s == nil || s.paused }
+	unfit := func(d durable.Delivery) bool { s := m.byClaim[d.Claim]; return s == nil || s.leaving || s.paused }
 	for len(*from) > 0 {
 		n := min(max(most, 1), len(*from))
 		ds := (*from)[:n:n]
@@ -83,8 +83,7 @@ func (m *competitor) Release(ds ...durable.Delivery) {
 		switch {
 		case s == nil:
 		case s.leaving:
-			delete(s.held, numberOf(entryID(d.Position))) // handed over when the rest is done
-			s.open--
+			s.letGo(d)
 		default:
 			m.back = append(m.back, d)
 		}

@@ -38,15 +38,18 @@ func (m *competitor) Claims() int {
 	return len(m.byClaim)
 }
 
-// withheld tells whether d is not to be fetched now. Of a partition that is paused it is set aside; where the claim was
-// lost it is forgotten. The caller holds mu.
+// withheld tells whether d is not to be fetched now. Of a partition that is paused it is set aside; of one that is taken
+// out it is let go of; where the claim was lost it is forgotten. The caller holds mu.
 func (m *competitor) withheld(d durable.Delivery) bool {
 	s := m.byClaim[d.Claim]
-	if s == nil {
-		return true
-	}
-	if s.paused {
+	switch {
+	case s == nil:
+	case s.leaving:
+		s.letGo(d)
+	case s.paused:
 		s.aside = append(s.aside, d)
+	default:
+		return false
 	}
-	return s.paused
+	return true
 }

@@ -47,6 +47,12 @@ func (m *competitor) has(topic string) bool {
 	return slices.ContainsFunc(m.shares, func(s *share) bool { return s.topic == topic && !s.leaving })
 }
 
+// letGo forgets d of a share that is taken out: it is handed over when the rest is done. The caller holds mu.
+func (s *share) letGo(d durable.Delivery) {
+	delete(s.held, numberOf(entryID(d.Position)))
+	s.open--
+}
+
 // drain begins to take s out. What was read and not fetched is let go of. The caller holds mu.
 func (m *competitor) drain(s *share) {
 	if s.leaving {
@@ -60,8 +66,7 @@ func (m *competitor) drain(s *share) {
 		if d.Claim != s.claim {
 			return false
 		}
-		delete(s.held, numberOf(entryID(d.Position)))
-		s.open--
+		s.letGo(d)
 		return true
 	}
 	m.rest, m.back = slices.DeleteFunc(m.rest, letGo), slices.DeleteFunc(m.back, letGo)

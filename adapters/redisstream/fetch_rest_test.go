@@ -1,6 +1,8 @@
 package redisstream
 
 import (
+	"context"
+	"sync"
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -39,5 +41,48 @@ func TestAnOrderedMemberGivesWhatItHoldsBehindWhatItLost(t *testing.T) {
 	}
 	if ds := c.give(1); len(ds) != 1 || ds[0].Claim != kept {
 		t.Errorf("got %v, want what is held", ds)
+	}
+}
+
+// meanwhile is a context of a call during whose first wait something happens.
+type meanwhile struct {
+	context.Context
+	happen func()
+}
+
+func (c meanwhile) Done() <-chan struct{} {
+	c.happen()
+	return c.Context.Done()
+}
+
+func TestACompetitorGivesWhatIsResumedWhileFetchWaits(t *testing.T) {
+	paused, other := durable.NewClaim(t.Context(), "paused", 0, 1), durable.NewClaim(t.Context(), "other", 0, 2)
+	s := &share{paused: true, aside: []durable.Delivery{{Claim: paused, Position: "1-0"}, {Claim: paused, Position: "2-0"}}}
+	m := &competitor{
+		ctx: t.Context(), batches: make(chan []durable.Delivery, 1), again: make(chan struct{}, 1),
+		byClaim: map[*durable.Claim]*share{paused: s, other: {}},
+	}
+	ctx := meanwhile{t.Context(), sync.OnceFunc(func() {
+		m.Resume(paused)
+		<-m.again // so that Fetch meets the batch first
+		m.batches <- []durable.Delivery{{Claim: other, Position: "3-0"}}
+	})}
+	ds, err := m.Fetch(ctx, 10)
+	if err != nil || len(ds) != 3 || ds[0].Position != "1-0" || ds[1].Position != "2-0" || ds[2].Position != "3-0" {
+		t.Errorf("got %v, %v, want what was resumed, in order, and the batch", ds, err)
+	}
+}
+
+func TestACompetitorLetsGoOfWhatWasReadOfAPausedTopicThatIsTakenOut(t *testing.T) {
+	m := &competitor{b: &Backend{}, byClaim: map[*durable.Claim]*share{}}
+	s := &share{held: map[entryNumber]struct{}{}}
+	m.hold(s)
+	ds := []durable.Delivery{{Claim: s.claim, Position: "1-0"}}
+	m.note(ds)
+	m.Pause(s.claim)
+	m.drain(s)
+	m.rest = ds // what the reader had in its hands
+	if got := m.next(1); len(got) != 0 || len(s.held) != 0 || s.open != 0 || len(s.aside) != 0 {
+		t.Errorf("got %v, %d held, %d open and %d set aside, want it let go of", got, len(s.held), s.open, len(s.aside))
 	}
 }
