@@ -153,23 +153,41 @@ func finished(ctx context.Context, stack *dual.Stack, g durable.Group, role stri
 		return errors.New("this backend does not tell what is left: end it by Ctrl-C")
 	}
 	begun := role == roleBoth
+	var lags []durable.PartitionLag
 	for {
 		if err := wait(ctx, lookEvery); err != nil {
-			return err
+			return unfinished(err, lags)
 		}
-		lags, err := reporter.Lag(ctx, g.Name, stack.Topic())
+		now, err := reporter.Lag(ctx, g.Name, stack.Topic())
 		if errors.Is(err, durable.ErrUnavailable) {
 			continue
 		}
 		if err != nil {
-			return err
+			return unfinished(err, lags)
 		}
-		left := slices.ContainsFunc(lags, func(p durable.PartitionLag) bool { return p.Lag != 0 || p.Pending != 0 })
+		lags = now
+		left := slices.ContainsFunc(lags, isLeft)
 		begun = begun || left || l.any()
 		if begun && !left {
 			return nil
 		}
 	}
+}
+
+func isLeft(p durable.PartitionLag) bool { return p.Lag != 0 || p.Pending != 0 }
+
+// unfinished is err with what was left at the last look.
+func unfinished(err error, lags []durable.PartitionLag) error {
+	for _, p := range lags {
+		if !isLeft(p) {
+			continue
+		}
+		err = fmt.Errorf("%w; partition %d: %d to read, %d pending", err, p.Partition, p.Lag, p.Pending)
+		for _, m := range p.Members {
+			err = fmt.Errorf("%w, %d of them at %s for %s", err, m.Pending, m.Member, m.OldestPending.Round(time.Second))
+		}
+	}
+	return err
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,12 +20,14 @@ import (
 
 	"github.com/dualstream/dualstream/adapters"
 	"github.com/dualstream/dualstream/dual"
+	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
 const (
 	redisYAML = "redis.yaml"
 	soon      = 60 * time.Second
+	bound     = "2m" // on a run
 )
 
 func TestMain(m *testing.M) {
@@ -41,15 +46,24 @@ func terminal() {
 // runCommand runs the command to its end and returns what it reports.
 func runCommand(t *testing.T, args ...string) report {
 	t.Helper()
+	r, err := tryCommand(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// tryCommand is runCommand for a goroutine other than the test's.
+func tryCommand(ctx context.Context, args ...string) (report, error) {
 	var stdout, stderr bytes.Buffer
-	if err := command(t.Context(), append([]string{"-json"}, args...), &stdout, &stderr); err != nil {
-		t.Fatalf("tickets %v: %v\n%s%s", args, err, &stdout, &stderr)
+	if err := command(ctx, append([]string{"-json", "-timeout", bound}, args...), &stdout, &stderr); err != nil {
+		return report{}, fmt.Errorf("tickets %v: %w\n%s%s", args, err, &stdout, &stderr)
 	}
 	var r report
 	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
-		t.Fatalf("%v: %q", err, &stdout)
+		return r, fmt.Errorf("%w: %q", err, &stdout)
 	}
-	return r
+	return r, nil
 }
 
 // privateRedis makes redis.yaml mean a server of this test and returns a plain client of it.
@@ -150,13 +164,18 @@ func TestAKilledMemberLosesNothing(t *testing.T) {
 		t.Run("-order "+order, func(t *testing.T) {
 			privateRedis(t)
 			victim := testenv.Reexec(t, "terminal", "T_ARGS=-config "+redisYAML+" -role consumer -work 20ms -concurrency 10 -v -order "+order)
-			r := make(chan report, 1) // of the one run
-			go func() {
-				r <- runCommand(t, "-config", redisYAML, "-work", "20ms", "-concurrency", "10", "-order", order)
-			}()
+			var got report
+			var err error
+			var run sync.WaitGroup
+			run.Go(func() {
+				got, err = tryCommand(t.Context(), "-config", redisYAML, "-work", "20ms", "-concurrency", "10", "-order", order)
+			})
 			victim.AwaitLine(soon, "handled ")
 			victim.Kill()
-			got := <-r
+			run.Wait()
+			if err != nil {
+				t.Fatal(err)
+			}
 			byVictim := 0
 			for _, line := range victim.Lines() {
 				if strings.HasPrefix(line, "handled ") {
@@ -170,6 +189,47 @@ func TestAKilledMemberLosesNothing(t *testing.T) {
 				t.Errorf("got %d and %d entries, want both to work", got.Processed, byVictim)
 			}
 		})
+	}
+}
+
+// lookedAt is a backend of whose groups one look is taken.
+type lookedAt struct {
+	durable.Backend
+	over context.CancelFunc
+}
+
+func (b lookedAt) Lag(ctx context.Context, group, topic string) ([]durable.PartitionLag, error) {
+	defer b.over()
+	return b.Backend.(durable.LagReporter).Lag(ctx, group, topic)
+}
+
+func TestARunThatDoesNotEndTellsWhatIsLeft(t *testing.T) {
+	stack, _, err := open(t.Context(), settings{}, slog.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	consumer, err := stack.Durable.Consume(ctx, durable.Group{Name: "g", Member: "one", Topics: durable.Topics(stack.Topic())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLedger()
+	if err := publish(ctx, stack.Publisher, 1, l); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := consumer.Fetch(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	stack.Durable = lookedAt{stack.Durable, cancel}
+	err = finished(ctx, stack, durable.Group{Name: "g"}, roleBoth, l)
+	for _, want := range []string{"partition ", "pending", " at one for"} {
+		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want the partition, what is pending and of whom", err)
+		}
+	}
+	if err := errors.Join(consumer.Close(t.Context()), stack.Close(t.Context())); err != nil {
+		t.Error(err)
 	}
 }
 
