@@ -32,8 +32,8 @@ const (
 	PlaceRecover     = 110
 )
 
-// policies are the openers of the policies of package middleware. Metrics (middleware/prometheus.Opener) and tracing are
-// added by programs that use them.
+// policies are the openers of the policies of package middleware. Metrics (middleware/prometheus.Opener) and tracing
+// (middleware/otel.Opener) are added by programs that use them.
 func policies() map[string]dual.MiddlewareOpener {
 	always := func(o dual.MiddlewareOpener) dual.MiddlewareOpener { o.Always = true; return o }
 	return map[string]dual.MiddlewareOpener{

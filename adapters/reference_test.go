@@ -11,6 +11,7 @@ import (
 	"github.com/dualstream/dualstream/adapters"
 	"github.com/dualstream/dualstream/dual"
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/middleware/otel"
 	"github.com/dualstream/dualstream/middleware/prometheus"
 )
 
@@ -22,6 +23,7 @@ var update = flag.Bool("update", false, "write CONFIGURATION.md and schema.json 
 func linked() dual.Openers {
 	all := adapters.All()
 	all.Middleware["metrics"] = prometheus.Opener(prometheus.Options{})
+	all.Middleware["tracing"] = otel.Opener(otel.Options{})
 	return all
 }
 

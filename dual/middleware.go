@@ -39,6 +39,10 @@ type Middleware struct {
 	// Append wraps the storing side, Notify the announcing one.
 	Append func(durable.Backend) durable.Backend
 	Notify func(realtime.Backend) realtime.Backend
+	// Metadata is what published events get from the context of their call; see Options.Metadata, which goes before it.
+	Metadata func(ctx context.Context) map[string]string
+	// Consume wraps Stack.Durable, from which groups consume. It forwards the optional abilities.
+	Consume func(durable.Backend) durable.Backend
 	// Topics are what a group consumes beside its topics.
 	Topics func(topics ...string) []string
 	// Process adds to the options of a member of g; see [Stack.ProcessOf].

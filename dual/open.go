@@ -65,6 +65,7 @@ func (s *Stack) open(ctx context.Context, openers Openers, sections settled, opt
 	if s.Publisher, err = New(s.Durable, s.Realtime, opts); err != nil {
 		return err
 	}
+	s.Durable = s.consumed()
 	for _, p := range s.policies {
 		if p.Opened != nil {
 			p.Opened(s)

@@ -47,6 +47,9 @@ func (s *Stack) openPolicies(ctx context.Context, ps []policy, opts *Options) er
 		if m.Notify != nil {
 			onNotify = append(onNotify, m.Notify)
 		}
+		if m.Metadata != nil {
+			opts.Metadata = both(opts.Metadata, m.Metadata)
+		}
 	}
 	opts.Append = append(onAppend, opts.Append...)
 	opts.Notify = append(onNotify, opts.Notify...)
@@ -62,4 +65,23 @@ func (s *Stack) observers(group string) []any {
 		}
 	}
 	return out
+}
+
+// both is what first says, and then what second does. A nil first says nothing.
+func both(first, second func(context.Context) map[string]string) func(context.Context) map[string]string {
+	if first == nil {
+		return second
+	}
+	return func(ctx context.Context) map[string]string { return merged(first(ctx), second(ctx)) }
+}
+
+// consumed is s.Durable in the wrappers of the policies, the first of them outermost.
+func (s *Stack) consumed() durable.Backend {
+	b := s.Durable
+	for i := len(s.policies) - 1; i >= 0; i-- {
+		if wrap := s.policies[i].Consume; wrap != nil {
+			b = wrap(b)
+		}
+	}
+	return b
 }

@@ -10,6 +10,8 @@
 //	stack := middleware.Stack{Tracing: telemetry.Consumer(b, group)}         // "process orders"
 //	err = durable.Process(ctx, telemetry.Receive(b), group, …)               // "poll orders"
 //
+// [Opener] does all of it for dual.Open, where the file has the section tracing.
+//
 // The trace context travels in the metadata of the message (traceparent, tracestate, baggage), so it survives failover,
 // retries, a poison topic and redrive, and in the notification. A message that has one keeps it: the span that sends it
 // is linked to it. One without gets that of the span that sends it.
