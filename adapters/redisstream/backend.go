@@ -69,6 +69,7 @@ type Backend struct {
 	stopOnce sync.Once
 	closeErr error            // written before stopped is closed
 	clock    func() time.Time // of leases; nil: time.Now
+	shows    time.Duration    // see showEvery; 0: defaultShow
 }
 
 var _ durable.Backend = (*Backend)(nil)

@@ -18,14 +18,15 @@ import (
 
 // load appends to a topic and consumes it, until it is stopped.
 type load struct {
-	t       *testing.T
-	b       *Backend
-	topic   string
-	history durabletest.History
-	stop    context.CancelFunc
-	ctx     context.Context
-	senders sync.WaitGroup
-	work    sync.WaitGroup
+	t        *testing.T
+	b        *Backend
+	topic    string
+	ordering durable.Ordering
+	history  durabletest.History
+	stop     context.CancelFunc
+	ctx      context.Context
+	senders  sync.WaitGroup
+	work     sync.WaitGroup
 
 	mu     sync.Mutex
 	stored int
@@ -33,7 +34,7 @@ type load struct {
 
 // newLoad makes a topic of n partitions and two members of a group that consume it.
 func newLoad(t *testing.T, cfg Config, topic string, n int, ordering durable.Ordering) *load {
-	l := &load{t: t, b: open(t, cfg), topic: topic}
+	l := &load{t: t, b: open(t, cfg), topic: topic, ordering: ordering}
 	must(t, l.b.CreateTopic(soon(t), durable.TopicSpec{Name: topic, Partitions: n}))
 	ctx, end := context.WithCancel(context.Background())
 	for _, member := range []string{"m1", "m2"} {
@@ -132,11 +133,33 @@ func (l *load) judge(p durabletest.Promise) {
 	}
 }
 
+// loads have one fault in common.
+type loads []*load
+
+func (ls loads) more(n int) {
+	for _, l := range ls {
+		l.more(n)
+	}
+}
+
+// judge holds every load against p, and those that compete against what p says beside the order.
+func (ls loads) judge(p durabletest.Promise) {
+	for _, l := range ls {
+		l.t.Helper()
+		q := p
+		if l.ordering == durable.None {
+			q.Ordered, q.Exclusive = false, false
+		}
+		l.judge(q)
+	}
+}
+
 // TestSlotsThatMoveUnderLoadLoseNothing moves every partition to another node while it is appended to and consumed.
 // Nothing is lost and nothing comes twice.
 func TestSlotsThatMoveUnderLoadLoseNothing(t *testing.T) {
+	t.Parallel()
 	c := testenv.StartRedisCluster(t)
-	for name, ordering := range map[string]durable.Ordering{"competing": durable.None, "ordered": durable.PerKey} {
+	for name, ordering := range orderings() {
 		for _, whole := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, whole), func(t *testing.T) {
 				topic := testenv.Name(t, "t")
@@ -157,27 +180,27 @@ func TestSlotsThatMoveUnderLoadLoseNothing(t *testing.T) {
 	}
 }
 
-// TestAMasterThatDiesUnderLoadLosesNothingThatItsReplicaHad has the master of a partition killed. MinReplicas makes an
+// TestAMasterThatDiesUnderLoadLosesNothingThatItsReplicaHad has the master of a partition of each ordering killed. MinReplicas makes an
 // append that only the master has Unknown; it is appended again, by the same id.
 func TestAMasterThatDiesUnderLoadLosesNothingThatItsReplicaHad(t *testing.T) {
+	t.Parallel()
 	c := testenv.StartRedisClusterWith(t, testenv.ClusterOptions{Replicas: true})
 	conn := onCluster(c)
 	conn.Timeout, conn.DialTimeout = 2*time.Second, time.Second
-	for name, ordering := range map[string]durable.Ordering{"competing": durable.None, "ordered": durable.PerKey} {
-		t.Run(name, func(t *testing.T) {
-			topic := testenv.Name(t, "t")
-			cfg := Config{Connection: conn, AppendTimeout: 2 * time.Second, MinReplicas: 1}
-			l := newLoad(t, cfg, topic, 3, ordering)
-			l.more(200)
-			dead := c.Failover(streamKey(topic, 0, 3))
-			dead.Restart() // as a replica, so that appends are acknowledged again
-			l.more(200)
-			l.judge(durabletest.Promise{Ordered: ordering == durable.PerKey, Exclusive: ordering == durable.PerKey})
-		})
+	cfg := Config{Connection: conn, AppendTimeout: 2 * time.Second, MinReplicas: 1}
+	ls := loads{
+		newLoad(t, cfg, apart(t, c, 3), 3, durable.None),
+		newLoad(t, cfg, apart(t, c, 3), 3, durable.PerKey),
 	}
+	ls.more(200)
+	dead := c.Failover(streamKey(ls[0].topic, 0, 3))
+	dead.Restart() // as a replica, so that appends are acknowledged again
+	ls.more(200)
+	ls.judge(broken)
 }
 
 func TestTheWrongModeIsSaidAtOpen(t *testing.T) {
+	t.Parallel()
 	c := testenv.StartRedisCluster(t)
 	for setting, conn := range map[string]Connection{
 		"cluster.addrs": {Addr: c.Addrs()[0]},

@@ -13,24 +13,24 @@ import (
 
 	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/durable"
-	"github.com/dualstream/dualstream/durable/durabletest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-// apart is the name of a topic whose first two partitions are on different masters.
-func apart(t *testing.T, c *testenv.Cluster) string {
+// apart is the name of a topic of n partitions, of which the first is on the first master, and the second is not.
+func apart(t *testing.T, c *testenv.Cluster, n int) string {
 	t.Helper()
+	first := c.Nodes()[0]
 	for {
 		topic := testenv.Name(t, "t")
-		if c.Master(streamKey(topic, 0, 2)) != c.Master(streamKey(topic, 1, 2)) {
+		if c.Master(streamKey(topic, 0, n)) == first && c.Master(streamKey(topic, 1, n)) != first {
 			return topic
 		}
 	}
 }
 
-// frozenAppends appends to a frozen partition by many callers, over and over: each is told within its time, and nothing
-// of it stays behind.
-func frozenAppends(t *testing.T, b *Backend, topic string, h *durabletest.History) {
+// frozenAppends appends to the first, frozen, partitions of loads by many callers, over and over: each is told within its
+// time, and nothing of it stays behind.
+func frozenAppends(t *testing.T, ls loads) {
 	t.Helper()
 	key := "frozen"
 	for durable.Partition(key, 2) != 0 {
@@ -40,57 +40,63 @@ func frozenAppends(t *testing.T, b *Backend, topic string, h *durabletest.Histor
 	for round := range 3 {
 		var callers sync.WaitGroup
 		for i := range 50 {
-			callers.Go(func() {
-				m := message.NewMessage(fmt.Sprintf("%s-%d-%d", key, round, i), nil)
-				m.Metadata = message.Metadata{durable.MetaPartitionKey: key}
-				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-				defer cancel()
-				_, err := b.Append(ctx, topic, m)
-				var batch *durable.BatchError
-				if !errors.As(err, &batch) || !errors.Is(err, durable.ErrUnavailable) {
-					t.Errorf("got %v, want a BatchError of ErrUnavailable", err)
-					return
-				}
-				if batch.Outcomes[0].Status == durable.Unknown {
-					h.Uncertain(m.UUID)
-				}
-			})
+			for _, l := range ls {
+				callers.Go(func() { l.appendInVain(fmt.Sprintf("%s-%d-%d", key, round, i), key) })
+			}
 		}
 		callers.Wait()
 	}
 	testenv.Await(t, time.Minute, func() bool { return runtime.NumGoroutine() < before+50 }, "the callers leave no goroutines behind")
 }
 
-// TestAMasterThatStandsStillUnderLoadFailsAppendsInTime freezes the master of one of two partitions, whose cluster has
-// nobody to follow it. The other partition goes on, and after the thaw both do.
+// appendInVain appends an event of a partition that is frozen.
+func (l *load) appendInVain(id, key string) {
+	m := message.NewMessage(id, nil)
+	m.Metadata = message.Metadata{durable.MetaPartitionKey: key}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, err := l.b.Append(ctx, l.topic, m)
+	var batch *durable.BatchError
+	if !errors.As(err, &batch) || !errors.Is(err, durable.ErrUnavailable) {
+		l.t.Errorf("got %v, want a BatchError of ErrUnavailable", err)
+		return
+	}
+	if batch.Outcomes[0].Status == durable.Unknown {
+		l.history.Uncertain(m.UUID)
+	}
+}
+
+// TestAMasterThatStandsStillUnderLoadFailsAppendsInTime freezes the master of one of two partitions of each ordering,
+// whose cluster has nobody to follow it. The other partitions go on, and after the thaw all do. It counts goroutines, and
+// therefore runs alone.
 func TestAMasterThatStandsStillUnderLoadFailsAppendsInTime(t *testing.T) {
 	c := testenv.StartRedisClusterWith(t, testenv.ClusterOptions{
 		Redis: testenv.RedisOptions{Settings: []string{"--cluster-require-full-coverage", "no"}},
 	})
 	conn := onCluster(c)
 	conn.Timeout, conn.DialTimeout = time.Second, time.Second
-	for name, ordering := range map[string]durable.Ordering{"competing": durable.None, "ordered": durable.PerKey} {
-		t.Run(name, func(t *testing.T) {
-			topic := apart(t, c)
-			l := newLoad(t, Config{Connection: conn, AppendTimeout: time.Second, LeaseTTL: 4 * time.Second}, topic, 2, ordering)
-			l.more(100)
-			frozen := c.Master(streamKey(topic, 0, 2))
-			frozen.Freeze()
-			frozenAppends(t, l.b, topic, &l.history)
-			l.more(50)
-			frozen.Thaw()
-			l.more(200)
-			l.judge(durabletest.Promise{Ordered: ordering == durable.PerKey, Exclusive: ordering == durable.PerKey})
-		})
+	cfg := Config{Connection: conn, AppendTimeout: time.Second, LeaseTTL: 4 * time.Second}
+	ls := loads{
+		newLoad(t, cfg, apart(t, c, 2), 2, durable.None),
+		newLoad(t, cfg, apart(t, c, 2), 2, durable.PerKey),
 	}
+	ls.more(100)
+	frozen := c.Master(streamKey(ls[0].topic, 0, 2))
+	frozen.Freeze()
+	frozenAppends(t, ls)
+	ls.more(50)
+	frozen.Thaw()
+	ls.more(200)
+	ls.judge(broken)
 }
 
 // TestAMasterThatStandsStillIsFollowedByItsReplica goes on before the thaw.
 func TestAMasterThatStandsStillIsFollowedByItsReplica(t *testing.T) {
+	t.Parallel()
 	c := testenv.StartRedisClusterWith(t, testenv.ClusterOptions{Replicas: true})
 	conn := onCluster(c)
 	conn.Timeout, conn.DialTimeout = 2*time.Second, time.Second
-	topic := apart(t, c)
+	topic := apart(t, c, 2)
 	l := newLoad(t, Config{Connection: conn, AppendTimeout: 2 * time.Second}, topic, 2, durable.PerKey)
 	l.more(100)
 	key := streamKey(topic, 0, 2)

@@ -12,6 +12,7 @@ import (
 
 // TestAClusterIsUsedOverTLSByAUserOfItsACL appends to all masters and consumes, by the settings of a file.
 func TestAClusterIsUsedOverTLSByAUserOfItsACL(t *testing.T) {
+	t.Parallel()
 	certs := testenv.NewCertificates(t)
 	var addrs []string
 	testenv.StartRedisClusterWith(t, testenv.ClusterOptions{

@@ -16,6 +16,7 @@ func onCluster(c *testenv.Cluster) Connection {
 }
 
 func TestTheAddressesOfTheCallerAreLeftAsTheyAre(t *testing.T) {
+	t.Parallel()
 	c := testenv.StartRedisCluster(t)
 	room := make([]string, 8)
 	copy(room, c.Addrs())

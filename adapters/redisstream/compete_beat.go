@@ -13,7 +13,7 @@ import (
 // membership ends.
 func (m *competitor) maintain() {
 	every := m.b.claimIdle() / 3
-	t := time.NewTicker(min(every, time.Second))
+	t := time.NewTicker(min(every, time.Second, m.b.showEvery()/4))
 	defer t.Stop()
 	var told, heard time.Duration // when the server was last told, and last heard it
 	var shown time.Duration
@@ -36,7 +36,7 @@ func (m *competitor) maintain() {
 				heard = now
 			}
 		}
-		if now-shown >= showEvery {
+		if now-shown >= m.b.showEvery() {
 			shown = now
 			m.show(ctx)
 		}

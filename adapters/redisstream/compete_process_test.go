@@ -30,6 +30,7 @@ func (p *processes) awaitNothingOf(member string) {
 }
 
 func TestACompetitorIsKilledAmidHandlers(t *testing.T) {
+	t.Parallel()
 	p := newProcesses(t)
 	one, two := p.compete("one"), p.compete("two")
 	p.publish(p.b, 600)
@@ -49,6 +50,7 @@ func TestACompetitorIsKilledAmidHandlers(t *testing.T) {
 }
 
 func TestACompetitorThatStoodStillStartsNothingThatIsAnothers(t *testing.T) {
+	t.Parallel()
 	p := newProcesses(t)
 	zombie := p.compete("zombie")
 	p.publish(p.b, 400)

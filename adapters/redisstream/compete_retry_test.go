@@ -46,6 +46,7 @@ func TestWhatWaitsTakesNothingOfWhatLimitsReading(t *testing.T) {
 		"behind a slow one": {1, func(m *message.Message) error { <-m.Context().Done(); return m.Context().Err() }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			topic := testenv.Name(t, "t")
 			b := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}})
 			const free = 2000

@@ -30,8 +30,9 @@ func pend(t *testing.T, raw *redis.Client, topic, member string, n int64) {
 }
 
 func TestAHandlerThatRunsForLongIsNotDeliveredTwice(t *testing.T) {
+	t.Parallel()
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
-	const idle = 500 * time.Millisecond
+	const idle = time.Second
 	b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: idle})
 	store(t, b, topic, 0, 1)
 	var h durabletest.History
@@ -54,7 +55,7 @@ func TestAHandlerThatRunsForLongIsNotDeliveredTwice(t *testing.T) {
 		})
 	}
 	<-began
-	timer := time.NewTimer(10 * idle)
+	timer := time.NewTimer(4 * idle)
 	<-timer.C
 	close(over)
 	raw := client(t, addr)

@@ -47,6 +47,7 @@ func TestAGroupThatVanishesIsMadeAgainAndToldOnce(t *testing.T) {
 		"restarted empty": func(_ *testing.T, r *testenv.RedisServer, _ string) { r.Kill(); r.Restart() },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r, log := testenv.StartRedis(t, testenv.RedisOptions{AppendOnly: "no"}), new(logged)
 			b := open(t, Config{Connection: Connection{Addr: r.Addr()}, Logger: slog.New(slog.NewTextHandler(log, nil))})
 			parts := 1

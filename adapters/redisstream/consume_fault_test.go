@@ -74,6 +74,7 @@ func TestAnOrderedMemberGoesOnAfterItsLeaseRanOut(t *testing.T) {
 }
 
 func TestCompetingMembersTakeOverFromTheDeadAlone(t *testing.T) {
+	t.Parallel()
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 	raw := client(t, addr)
 	b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: 600 * time.Millisecond})

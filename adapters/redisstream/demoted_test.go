@@ -57,6 +57,7 @@ func fakeSentinel(t *testing.T) (addr string, name func(master string)) {
 func TestMembersLeaveAMasterThatWasDemoted(t *testing.T) {
 	for name, ordering := range orderings() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			first := testenv.StartRedis(t, testenv.RedisOptions{})
 			second := testenv.StartRedis(t, testenv.RedisOptions{ReplicaOf: first})
 			sentinel, master := fakeSentinel(t)
@@ -110,9 +111,11 @@ func offset(t *testing.T, c *redis.Client) string {
 func TestAGroupThatWasMadeAgainWithTheOtherOrderingEndsItsMembers(t *testing.T) {
 	for name, ordering := range orderings() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 			raw := client(t, addr)
 			b := open(t, Config{Connection: Connection{Addr: addr}, LeaseTTL: 2 * time.Second, ClaimIdle: 2 * time.Second})
+			b.shows = time.Second
 			g := competing(topic, "m")
 			g.Ordering = ordering
 			c := join(t, b, g)

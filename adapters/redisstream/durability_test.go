@@ -65,6 +65,7 @@ func TestSettingsOfDurabilityAreChecked(t *testing.T) {
 }
 
 func TestTooFewReplicasLeaveUnknown(t *testing.T) {
+	t.Parallel()
 	master := testenv.StartRedis(t, testenv.RedisOptions{})
 	cfg := Config{Connection: Connection{Addr: master.Addr()}, MinReplicas: 1, AppendTimeout: 2 * time.Second}
 	b := open(t, cfg)

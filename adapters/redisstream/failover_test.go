@@ -14,53 +14,80 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-// TestAFailoverLosesNothingThatAReplicaHad has a master killed between appends and handlers. MinReplicas makes an
-// append that only the master has Unknown; it is appended again, by the same id.
+// followed is a group whose events survive a failover.
+type followed struct {
+	t       *testing.T
+	b       *Backend
+	topic   string
+	history durabletest.History
+}
+
+// newFollowed has a member of a group consume until the test ends.
+func newFollowed(t *testing.T, b *Backend, ordering durable.Ordering) *followed {
+	f := &followed{t: t, b: b, topic: testenv.Name(t, "t")}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	g := competing(f.topic, "m")
+	g.Ordering = ordering
+	go func() {
+		ended <- durable.Process(ctx, b, g, func(m *message.Message) error {
+			f.history.Started("m", "k", m.UUID)()
+			return nil
+		}, durable.ProcessOptions{})
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// send appends event i until it is known to be stored.
+func (f *followed) send(i int) {
+	f.t.Helper()
+	var err error
+	m := event(i)
+	testenv.Await(f.t, time.Minute, func() bool {
+		if _, err = f.b.Append(f.t.Context(), f.topic, m); err != nil {
+			f.history.Uncertain(m.UUID)
+		}
+		return err == nil || !errors.Is(err, durable.ErrUnavailable)
+	}, fmt.Sprint("event ", i, " is stored"))
+	must(f.t, err)
+	f.history.Appended("k", m.UUID)
+}
+
+// TestAFailoverLosesNothingThatAReplicaHad has a master killed between appends and handlers, in a soak its follower, too.
+// MinReplicas makes an append that only the master has Unknown; it is appended again, by the same id.
 func TestAFailoverLosesNothingThatAReplicaHad(t *testing.T) {
+	t.Parallel()
 	s := testenv.StartSentinel(t)
 	conn := Connection{
 		Sentinel: Sentinel{Addrs: s.Addrs(), Master: s.MasterName()},
 		Timeout:  time.Second, DialTimeout: time.Second,
 	}
 	b := open(t, Config{Connection: conn, AppendTimeout: time.Second, MinReplicas: 1})
-	for name, ordering := range map[string]durable.Ordering{"competing": durable.None, "ordered": durable.PerKey} {
-		var h durabletest.History
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		g := competing("t-"+name, "m")
-		g.Ordering = ordering
-		go func() {
-			ended <- durable.Process(ctx, b, g, func(m *message.Message) error {
-				h.Started("m", "k", m.UUID)()
-				return nil
-			}, durable.ProcessOptions{})
-		}()
-		send := func(i int) {
-			var err error
-			m := event(i)
-			testenv.Await(t, time.Minute, func() bool {
-				if _, err = b.Append(t.Context(), "t-"+name, m); err != nil {
-					h.Uncertain(m.UUID)
-				}
-				return err == nil || !errors.Is(err, durable.ErrUnavailable)
-			}, fmt.Sprint("event ", i, " is stored"))
-			if err != nil {
-				t.Fatal(err)
+	groups := []*followed{newFollowed(t, b, durable.None), newFollowed(t, b, durable.PerKey)}
+	faults := 1
+	if soaking() {
+		faults = 2
+	}
+	send := func(from, to int) {
+		for i := from; i < to; i++ {
+			for _, f := range groups {
+				f.send(i)
 			}
-			h.Appended("k", m.UUID)
 		}
-		for i := range 100 {
-			send(i)
-		}
+	}
+	send(0, 100)
+	for i := range faults {
 		s.Failover()
 		s.Replica().Restart() // as a replica of the new master, so that appends are acknowledged again
-		for i := 100; i < 200; i++ {
-			send(i)
-		}
-		testenv.Await(t, time.Minute, func() bool { return h.Check(durabletest.Promise{}).Err() == nil }, "everything is handled: "+name)
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		send(100*(i+1), 100*(i+2))
+	}
+	for _, f := range groups {
+		testenv.Await(t, time.Minute, func() bool { return f.history.Check(durabletest.Promise{}).Err() == nil }, "everything is handled: "+f.topic)
 	}
 }

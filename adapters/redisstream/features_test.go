@@ -41,6 +41,7 @@ func TestSeveralStreamsAreReadByOneMember(t *testing.T) {
 func TestATopicAddedLaterStartsWhereTheGroupStarts(t *testing.T) {
 	for name, ordering := range orderings() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}})
 			main, added := testenv.Name(t, "main"), testenv.Name(t, "added")
 			raw := client(t, testenv.Redis(t))

@@ -1,6 +1,7 @@
 package redisstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,10 +16,13 @@ import (
 
 var _ durable.GroupAdministrator = (*Backend)(nil)
 
-const (
-	showEvery  = 4 * time.Second             // how often a competing member shows itself, besides reading
-	seenLately = 2*showEvery + 2*time.Second // how long ago one that runs was heard of at most
-)
+const defaultShow = 4 * time.Second
+
+// showEvery is how often a competing member shows itself, besides reading.
+func (b *Backend) showEvery() time.Duration { return cmp.Or(b.shows, defaultShow) }
+
+// seenLately is how long ago a competing member that runs was heard of at most: one show may fail, another be late.
+func (b *Backend) seenLately() time.Duration { return 5 * b.showEvery() / 2 }
 
 // Groups implements durable.GroupAdministrator.
 func (b *Backend) Groups(ctx context.Context, topic string) ([]string, error) {
@@ -110,7 +114,7 @@ func (b *Backend) DeleteGroup(ctx context.Context, group, topic string) error {
 // removeGroup removes group at p, and makes it again behind the entry start unless that is "".
 func (b *Backend) removeGroup(ctx context.Context, group string, p place, start string) error {
 	keys := []string{p.key, p.groupKey(group), p.leaseKey(group)}
-	active, err := removeScript.Run(ctx, b.control, keys, group, start, seenLately.Milliseconds()).Text()
+	active, err := removeScript.Run(ctx, b.control, keys, group, start, b.seenLately().Milliseconds()).Text()
 	if err != nil {
 		return unavailable(err)
 	}
@@ -169,7 +173,7 @@ func (b *Backend) consumed(ctx context.Context, group string, p place) (string, 
 		return "", unavailable(err)
 	}
 	for _, m := range members {
-		if m.Idle < seenLately {
+		if m.Idle < b.seenLately() {
 			return m.Name, nil
 		}
 	}

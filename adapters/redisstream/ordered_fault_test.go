@@ -44,6 +44,7 @@ func faulty(t *testing.T, partitions int) (*fleet, *testenv.RedisServer, *logs) 
 }
 
 func TestAServerThatForgetsEverythingIsServedAgain(t *testing.T) {
+	t.Parallel()
 	f, r, l := faulty(t, 4)
 	b := open(t, f.cfg)
 	f.member("one")
@@ -98,6 +99,7 @@ func TestAServerThatStoodStillOrRestartsIsServedInOrder(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f, r, l := faulty(t, 4)
 			b := open(t, f.cfg)
 			f.work = 5 * time.Millisecond
@@ -114,6 +116,7 @@ func TestAServerThatStoodStillOrRestartsIsServedInOrder(t *testing.T) {
 }
 
 func TestHandlersThatOutliveTheTimeToDrainAreCutOff(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, testenv.Redis(t), 2, time.Second)
 	b := open(t, f.cfg)
 	f.work, f.wide = time.Minute, 32

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 		"member":     func() { processMember(durable.PerKey) },
 		"competitor": func() { processMember(durable.None) },
 	})
+	testenv.SideBySide(4)
 	goleak.VerifyTestMain(m)
 }
 
@@ -139,6 +140,7 @@ func (p *processes) judgeLog(promise durabletest.Promise) durabletest.Report {
 }
 
 func TestAMemberIsKilledAmidHandlers(t *testing.T) {
+	t.Parallel()
 	p := newProcesses(t)
 	one, two := p.start("one"), p.start("two")
 	p.publish(p.b, 600)
@@ -158,6 +160,7 @@ func TestAMemberIsKilledAmidHandlers(t *testing.T) {
 }
 
 func TestAMemberThatStoodStillForLongerThanItsLeaseStartsNothingMore(t *testing.T) {
+	t.Parallel()
 	p := newProcesses(t)
 	zombie := p.start("zombie")
 	p.publish(p.b, 400)

@@ -45,7 +45,8 @@ func awaitSpread(t *testing.T, n int, cs ...durable.Consumer) {
 }
 
 func TestPartitionsAreSpreadEvenlyAsMembersComeAndGo(t *testing.T) {
-	f := newFleet(t, testenv.Redis(t), 8, 3*time.Second)
+	t.Parallel()
+	f := newFleet(t, testenv.Redis(t), 8, 2*time.Second)
 	g := durable.Group{Name: "g", Topics: durable.Topics(f.topic)}
 	var cs []durable.Consumer
 	for range 5 {
@@ -206,6 +207,7 @@ func TestAnEntryThatKillsItsOwnersIsCounted(t *testing.T) {
 }
 
 func TestAFullWindowStopsReadingAndSaysSo(t *testing.T) {
+	t.Parallel()
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 	l := &logs{}
 	b := open(t, Config{Connection: Connection{Addr: addr}, LeaseTTL: 2 * time.Second, Logger: slog.New(slog.NewTextHandler(l, nil))})

@@ -112,6 +112,7 @@ func TestTopicsAreTrimmedInTheBackground(t *testing.T) {
 		"unread, if allowed": {cfg: Config{MaxLen: 50, ExactTrim: true, AllowUnread: true}, want: 50},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c.cfg.Addr = addr
 			b := open(t, c.cfg)
 			if c.spec.Name = testenv.Name(t, "t"); c.spec.MaxLen > 0 || c.spec.Retention > 0 {
