@@ -88,6 +88,20 @@ func AllStructured(topic string, msgs []*message.Message) ([]*message.Message, e
 	return out, nil
 }
 
+// Attributes are the metadata that msg has in the binary encoding. They are its own, but for an event in the structured
+// encoding whose producer wrote the attributes into the document alone; that one is read at every call. They must not be
+// changed. What is no CloudEvent has its own, too.
+func Attributes(msg *message.Message) message.Metadata {
+	if msg.Metadata[MetaID] != "" || !isStructured(msg.Metadata) {
+		return msg.Metadata
+	}
+	read, err := binary(msg)
+	if err != nil {
+		return msg.Metadata
+	}
+	return read.Metadata
+}
+
 func isStructured(m message.Metadata) bool {
 	return strings.HasPrefix(m[MetaContentType], ContentTypeStructured)
 }

@@ -57,6 +57,27 @@ func TestAStructuredEventOfOthersIsRead(t *testing.T) {
 	}
 }
 
+func TestAttributesAreThoseOfTheDocumentWhereThereAreNoOthers(t *testing.T) {
+	msg := message.NewMessage("u", []byte(`{"specversion":"1.0","id":"1","type":"t","source":"https://shop","subject":"x","data":{}}`))
+	msg.Metadata[MetaContentType], msg.Metadata["app"] = ContentTypeStructured, "7"
+	m := Attributes(msg)
+	if m[MetaID] != "1" || m[MetaType] != "t" || m[MetaSource] != "https://shop" || m[MetaSubject] != "x" || m["app"] != "7" {
+		t.Errorf("got %v", m)
+	}
+	if len(msg.Metadata) != 2 {
+		t.Errorf("the message was changed: %v", msg.Metadata)
+	}
+	msg.Payload = []byte("{")
+	if m := Attributes(msg); m["app"] != "7" || m[MetaID] != "" {
+		t.Errorf("no document: got %v, want the message's own", m)
+	}
+	own, err := Event{ID: "2", Type: "t", SourceType: "s", SourceID: "1"}.Message("")
+	wantNil(t, "Message", err)
+	if n := testing.AllocsPerRun(10, func() { m = Attributes(own) }); n != 0 || m[MetaID] != "2" {
+		t.Errorf("binary: got %v, %v allocations, want the message's own and none", m, n)
+	}
+}
+
 func TestABatchWithWhatIsNoEventIsNotStructured(t *testing.T) {
 	good, err := Event{Type: "t", SourceType: "s", SourceID: "1"}.Message("")
 	wantNil(t, "Message", err)

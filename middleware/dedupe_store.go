@@ -72,10 +72,10 @@ const dedupeSeparator = "\x1f"
 // DedupeKey names an event within a group: its source (type and id) and its id, or the UUID of a message that is no
 // CloudEvent. It is "" for a message that has neither, which is never taken for a duplicate.
 func DedupeKey(msg *message.Message) string {
-	id := msg.Metadata[durable.MetaID]
+	m := durable.Attributes(msg)
+	id := m[durable.MetaID]
 	if id == "" {
 		return msg.UUID
 	}
-	return strings.TrimPrefix(msg.Metadata[durable.MetaSource], "/") + dedupeSeparator +
-		msg.Metadata[durable.MetaSubject] + dedupeSeparator + id
+	return strings.TrimPrefix(m[durable.MetaSource], "/") + dedupeSeparator + m[durable.MetaSubject] + dedupeSeparator + id
 }

@@ -96,7 +96,7 @@ func (f *Filter) Batch(h durable.BatchHandler) durable.BatchHandler {
 // Passes tells whether the filter is interested in msg: what durable.SubscribeOptions.Select of an independent reader
 // takes. It counts nothing.
 func (f *Filter) Passes(msg *message.Message) bool {
-	kind := msg.Metadata[durable.MetaType]
+	kind := durable.Attributes(msg)[durable.MetaType]
 	if slices.Contains(f.Types, kind) {
 		return true
 	}

@@ -93,14 +93,15 @@ func logAttrs(ctx context.Context, msg *message.Message) []slog.Attr {
 			attrs = append(attrs, slog.String(key, value))
 		}
 	}
-	id := msg.Metadata[durable.MetaID]
+	m := durable.Attributes(msg)
+	id := m[durable.MetaID]
 	if id == "" {
 		id = msg.UUID
 	}
 	add("event", id)
-	add("type", msg.Metadata[durable.MetaType])
-	add("source_type", strings.TrimPrefix(msg.Metadata[durable.MetaSource], "/"))
-	add("source_id", msg.Metadata[durable.MetaSubject])
+	add("type", m[durable.MetaType])
+	add("source_type", strings.TrimPrefix(m[durable.MetaSource], "/"))
+	add("source_id", m[durable.MetaSubject])
 	d, ok := durable.DeliveryOf(ctx)
 	if !ok {
 		add("topic", message.SubscribeTopicFromCtx(ctx))

@@ -127,9 +127,15 @@ func attribute(key string) bool {
 	return strings.HasPrefix(key, "ce_")
 }
 
-// reference has the place of the original instead of the payload, and no long values.
+// reference has the place of the original instead of the payload, and no long values. The attributes that stood in the
+// payload alone are beside it, so that the event can still be found by them.
 func (f *forms) reference() *message.Message {
 	m := f.bare()
+	for k, v := range durable.Attributes(f.msg) {
+		if strings.HasPrefix(k, "ce_") && carried(k) {
+			m.Metadata[k] = v
+		}
+	}
 	m.Metadata[MetaPoisonCut] = cutPayload
 	for k, v := range m.Metadata {
 		if len(v) > maxShort && k != durable.MetaPartitionKey && k != MetaPoisonPosition {

@@ -43,7 +43,7 @@ type Redrive struct {
 	Limit int
 	// PerSecond bounds the rate; 0: no bound.
 	PerSecond float64
-	// DryRun counts, and changes nothing.
+	// DryRun counts, and changes nothing. It reads the originals of what was cut, as a run does.
 	DryRun bool
 	// MaxLoops is how often an event may be moved: one that came back as often is left. Defaults to 3.
 	MaxLoops int
@@ -111,9 +111,9 @@ type PoisonRecord struct {
 
 // RecordOf reads what the metadata of a poisoned event tell. Those of Watermill's PoisonQueue are enough.
 func RecordOf(r durable.Record) PoisonRecord {
-	m := r.Message.Metadata
+	m, attributes := r.Message.Metadata, durable.Attributes(r.Message)
 	p := PoisonRecord{
-		Record: r, ID: m[durable.MetaID], Type: m[durable.MetaType], Origin: m[MetaPoisonTopic],
+		Record: r, ID: attributes[durable.MetaID], Type: attributes[durable.MetaType], Origin: m[MetaPoisonTopic],
 		OriginPosition: durable.Position(m[MetaPoisonPosition]), Class: m[MetaPoisonClass], Reason: m[MetaPoisonReason],
 		Group: m[MetaPoisonGroup], Cut: m[MetaPoisonCut],
 	}

@@ -81,16 +81,16 @@ func (r *redriving) move(ctx context.Context, p PoisonRecord) error {
 	if err := durable.CheckTopic(to); err != nil {
 		return fmt.Errorf("middleware: redrive: event %q at %s: where to: %w", p.ID, p.Position, err)
 	}
-	if r.DryRun {
-		r.report.Moved++
-		return nil
-	}
 	msg, err := r.restored(ctx, p)
 	if err != nil {
 		return err
 	}
 	if msg == nil {
 		r.report.Missing++
+		return nil
+	}
+	if r.DryRun {
+		r.report.Moved++
 		return nil
 	}
 	msg.Metadata[MetaRedriveTopic] = to

@@ -186,6 +186,11 @@ func TestRedriveReadsTheOriginalOfWhatWasCut(t *testing.T) {
 		for _, rec := range replayed(t, small, "orders.poison") {
 			appendAll(t, b, "other.poison", rec.Message)
 		}
+		lost.DryRun = true
+		if dry, err := lost.Run(t.Context()); err != nil || dry.Missing != 1 || dry.Moved != 1 {
+			t.Errorf("without the originals, dry run: got %+v, %v, want what the run does", dry, err)
+		}
+		lost.DryRun = false
 		report, err = lost.Run(t.Context())
 		if err != nil || report.Missing != 1 || report.Moved != 1 {
 			t.Errorf("without the originals: got %+v, %v", report, err)

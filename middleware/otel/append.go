@@ -62,7 +62,7 @@ func messageAttributes(m *message.Message) []attribute.KeyValue {
 	if m == nil {
 		return nil
 	}
-	id := m.Metadata[durable.MetaID]
+	id := durable.Attributes(m)[durable.MetaID]
 	if id == "" {
 		id = m.UUID
 	}
