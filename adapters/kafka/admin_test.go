@@ -11,6 +11,7 @@ import (
 )
 
 func TestLagTellsWhatIsLeftWhoHasItAndSinceWhen(t *testing.T) {
+	t.Parallel()
 	b := openOn(t, quickly(t))
 	topic, name := newTopic(t, b, 2), testenv.Name(t, "g")
 	began := time.Now().Add(-time.Second)
@@ -53,6 +54,7 @@ func TestLagTellsWhatIsLeftWhoHasItAndSinceWhen(t *testing.T) {
 }
 
 func TestGroupsAreListedResetAndDeletedWhileNobodyConsumes(t *testing.T) {
+	t.Parallel()
 	b := openOn(t, quickly(t))
 	topic, name := newTopic(t, b, 2), testenv.Name(t, "g")
 	mustAppend(t, b, topic, events(20, keyed(20))...)

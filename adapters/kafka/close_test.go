@@ -11,6 +11,7 @@ import (
 )
 
 func TestEveryCallerOfCloseWaitsNoLongerThanItsContext(t *testing.T) {
+	t.Parallel()
 	k := testenv.StartKafka(t, testenv.KafkaOptions{})
 	b, err := Open(t.Context(), Config{Brokers: k.Brokers(), AppendTimeout: 2 * time.Second})
 	if err != nil {
@@ -58,6 +59,7 @@ func hasBegunToClose(b *Backend, c *consumer, what string) bool {
 }
 
 func TestConsumeEndsWhenItsBackendCloses(t *testing.T) {
+	t.Parallel()
 	k := testenv.StartKafka(t, testenv.KafkaOptions{})
 	b, err := Open(t.Context(), Config{Brokers: k.Brokers(), AppendTimeout: 2 * time.Second})
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 const pace = 100
 
 func TestNothingIsLostDoubledOrInvertedWhileLeadersDieAndFreeze(t *testing.T) {
+	t.Parallel()
 	k := testenv.StartKafka(t, testenv.KafkaOptions{Nodes: 3})
 	b := openOn(t, Config{Brokers: k.Brokers()})
 	topic := newTopic(t, b, 6)
@@ -95,6 +96,7 @@ func (c *steady) run(ctx context.Context, b *Backend, topic string, s *story, ca
 }
 
 func TestNothingIsLostWhileLeadersMoveAndABrokerIsRemovedForGood(t *testing.T) {
+	t.Parallel()
 	k := testenv.StartKafka(t, testenv.KafkaOptions{Nodes: 3})
 	cfg := Config{Brokers: k.Brokers()}
 	b := openOn(t, cfg)

@@ -15,6 +15,7 @@ import (
 )
 
 func TestAFrozenBrokerMakesAppendsUnknownInBoundedTime(t *testing.T) {
+	t.Parallel()
 	k := testenv.StartKafka(t, testenv.KafkaOptions{})
 	b := openOn(t, Config{Brokers: k.Brokers(), AppendTimeout: time.Second})
 	topic := newTopic(t, b, 1)
@@ -111,6 +112,7 @@ func TestATooLargeMessageIsRejectedAndNothingIsSent(t *testing.T) {
 }
 
 func TestWhatWasAcknowledgedSurvivesAKilledBroker(t *testing.T) {
+	t.Parallel()
 	k := testenv.StartKafka(t, testenv.KafkaOptions{})
 	b := openOn(t, Config{Brokers: k.Brokers()})
 	topic := newTopic(t, b, 2)

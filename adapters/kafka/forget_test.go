@@ -11,6 +11,7 @@ import (
 )
 
 func TestTheProducerForgetsTopicsThatAreGone(t *testing.T) {
+	t.Parallel()
 	b, other := opened(t), opened(t)
 	stays := newTopic(t, b, 3)
 	mustAppend(t, b, stays, events(30, keyed(30))...)

@@ -103,6 +103,7 @@ func settleDown(t testing.TB, h *durabletest.History, p durabletest.Promise) {
 }
 
 func TestInARollingDeployOfTenMembersEverythingIsHandledOnceAndInOrder(t *testing.T) {
+	t.Parallel()
 	cfg := quickly(t)
 	b := openOn(t, cfg)
 	topic := newTopic(t, b, 12)
@@ -129,6 +130,7 @@ func TestInARollingDeployOfTenMembersEverythingIsHandledOnceAndInOrder(t *testin
 }
 
 func TestMembersThatComeAndGoHandleEverythingOnceAndInOrder(t *testing.T) {
+	t.Parallel()
 	members := 20
 	if os.Getenv("DUALSTREAM_SOAK") != "" {
 		members = 200
@@ -160,6 +162,7 @@ func TestMembersThatComeAndGoHandleEverythingOnceAndInOrder(t *testing.T) {
 }
 
 func TestAFullPartitionHoldsUpNeitherTheOthersNorTheSession(t *testing.T) {
+	t.Parallel()
 	cfg := quickly(t)
 	cfg.SessionTimeout = 2 * time.Second
 	b := openOn(t, cfg)
@@ -192,6 +195,7 @@ func TestAFullPartitionHoldsUpNeitherTheOthersNorTheSession(t *testing.T) {
 }
 
 func TestAKeyThatIsStuckHoldsUpNoOtherPartition(t *testing.T) {
+	t.Parallel()
 	b := openOn(t, quickly(t))
 	topic := newTopic(t, b, 2)
 	stuck, moving := keyIn(0), keyIn(1)
@@ -229,6 +233,7 @@ func keyIn(p int) string {
 }
 
 func TestAStaticMemberComesBackToItsPartitions(t *testing.T) {
+	t.Parallel()
 	cfg := quickly(t)
 	cfg.SessionTimeout, cfg.StaticMembers = 20*time.Second, true
 	b := openOn(t, cfg)

@@ -20,6 +20,7 @@ func claimsOf(ds []durable.Delivery) map[*durable.Claim]bool {
 }
 
 func TestIdleClaimsAreHandedOverAndTheOthersStay(t *testing.T) {
+	t.Parallel()
 	b := opened(t)
 	topic := newTopic(t, b, 4)
 	spread := func(i int) string { return fmt.Sprint("key-", i) }
@@ -50,6 +51,7 @@ func TestIdleClaimsAreHandedOverAndTheOthersStay(t *testing.T) {
 }
 
 func TestAClaimWithFullBuffersIsHandedOverWithoutOverlap(t *testing.T) {
+	t.Parallel()
 	b := opened(t)
 	topic := newTopic(t, b, 2)
 	spread := func(i int) string { return fmt.Sprint("key-", i) }

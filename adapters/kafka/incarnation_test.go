@@ -55,6 +55,7 @@ func remake(t testing.TB, b *Backend, topic string, n int) {
 }
 
 func TestADeletedTopicEndsNeitherTheMemberNorItsOtherTopics(t *testing.T) {
+	t.Parallel()
 	b := openOn(t, quickly(t))
 	other, gone := newTopic(t, b, 1), newTopic(t, b, 1)
 	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(other, gone)})
@@ -103,6 +104,7 @@ func awaitFetch(t testing.TB, c durable.Consumer) (d durable.Delivery) {
 }
 
 func TestAMemberOfATopicThatIsMadeAgainGoesOnAtItsOldestRecord(t *testing.T) {
+	t.Parallel()
 	var log journal
 	cfg := quickly(t)
 	cfg.PartitionCheck, cfg.Logger = 100*time.Millisecond, log.logger()
@@ -149,6 +151,7 @@ func TestAMemberOfATopicThatIsMadeAgainGoesOnAtItsOldestRecord(t *testing.T) {
 }
 
 func TestAPositionOfAGroupInADeletedTopicMeansNothingInItsSuccessor(t *testing.T) {
+	t.Parallel()
 	var log journal
 	cfg := quickly(t)
 	cfg.Logger = log.logger()
@@ -215,6 +218,7 @@ func TestAReplayKnowsPositionsOfADeletedTopic(t *testing.T) {
 }
 
 func TestAFollowingReplayGoesOnInATopicThatIsMadeAgainAndInNewPartitions(t *testing.T) {
+	t.Parallel()
 	var log journal
 	b := openOn(t, Config{Brokers: testenv.Kafka(t), PartitionCheck: 100 * time.Millisecond, Logger: log.logger()})
 	topic := newTopic(t, b, 1)

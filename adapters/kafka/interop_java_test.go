@@ -32,6 +32,7 @@ func thousand() []string {
 }
 
 func TestTheJavaProducerPlacesAThousandKeysWhereWeDoAndWeReadItsHeaders(t *testing.T) {
+	t.Parallel()
 	b := opened(t)
 	const partitions = 7
 	topic := newTopic(t, b, partitions)
@@ -59,6 +60,7 @@ func TestTheJavaProducerPlacesAThousandKeysWhereWeDoAndWeReadItsHeaders(t *testi
 }
 
 func TestTheJavaConsumerReadsOurKeysHeadersAndPartitions(t *testing.T) {
+	t.Parallel()
 	b := opened(t)
 	topic := newTopic(t, b, 7)
 	want := map[string]string{}
@@ -87,6 +89,7 @@ func TestTheJavaConsumerReadsOurKeysHeadersAndPartitions(t *testing.T) {
 }
 
 func TestKcatPrintsOurEventsAndWritesOnesThatWeRead(t *testing.T) {
+	t.Parallel()
 	b := opened(t)
 	topic := newTopic(t, b, 1)
 	event := durable.Event{

@@ -67,6 +67,7 @@ func TestTheFormatIsTheOriginals(t *testing.T) {
 }
 
 func TestWatermillReadsWhatWeAppend(t *testing.T) {
+	t.Parallel()
 	b := opened(t)
 	topic := newTopic(t, b, 1)
 	msg := events(1, oneKey)[0]

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,8 +19,15 @@ import (
 
 const soon = 30 * time.Second
 
+// sideBySide is how many of the tests that wait for brokers run at once, unless -parallel says otherwise: the number of
+// processors is no measure for them.
+const sideBySide = "4"
+
 func TestMain(m *testing.M) {
 	testenv.RunHelper(map[string]func(){"member": memberProcess})
+	if err := flag.Set("test.parallel", sideBySide); err != nil {
+		panic(err)
+	}
 	// go-metrics, which sarama uses, has one ticker for the life of the process. A link of the proxy whose client left
 	// amid a write keeps its sender for ever.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
@@ -187,6 +195,7 @@ func TestReleasedDeliveriesAreFetchedAgainAtOnce(t *testing.T) {
 }
 
 func TestUnfinishedDeliveriesGoToTheNextMember(t *testing.T) {
+	t.Parallel()
 	b := opened(t)
 	topic := newTopic(t, b, 1)
 	mustAppend(t, b, topic, events(10, oneKey)...)
@@ -217,6 +226,7 @@ func TestAppendAfterCloseIsErrClosed(t *testing.T) {
 }
 
 func TestAMissingTopicIsErrTopicNotFound(t *testing.T) {
+	t.Parallel()
 	b := opened(t)
 	name := testenv.Name(t, "none")
 	if _, err := b.Append(t.Context(), name, events(1, oneKey)...); !errors.Is(err, durable.ErrTopicNotFound) {

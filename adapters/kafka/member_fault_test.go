@@ -65,6 +65,7 @@ func awaitLag(t testing.TB, b *Backend, group, topic string, n int64) {
 }
 
 func TestAMemberThatStoodStillForLongerThanItsSessionIsNoOwnerAnyMore(t *testing.T) {
+	t.Parallel()
 	b := openOn(t, Config{Brokers: testenv.Kafka(t), SessionTimeout: 3 * time.Second})
 	topic, group := newTopic(t, b, 1), testenv.Name(t, "g")
 	zombie := startMember(t, b.cfg.Brokers, group, topic)
@@ -97,6 +98,7 @@ func TestAMemberThatStoodStillForLongerThanItsSessionIsNoOwnerAnyMore(t *testing
 }
 
 func TestTheWorkOfAKilledMemberIsTakenOver(t *testing.T) {
+	t.Parallel()
 	b := openOn(t, Config{Brokers: testenv.Kafka(t), SessionTimeout: 2 * time.Second})
 	topic, group := newTopic(t, b, 1), testenv.Name(t, "g")
 	victim := startMember(t, b.cfg.Brokers, group, topic)
@@ -140,6 +142,7 @@ func slowly(t testing.TB, b *Backend, g durable.Group, h *durabletest.History, d
 }
 
 func TestFaultsOfTheBrokerLoseNothingAndKeepTheOrder(t *testing.T) {
+	t.Parallel()
 	k := testenv.StartKafka(t, testenv.KafkaOptions{})
 	cfg := Config{Brokers: k.Brokers(), SessionTimeout: 2 * time.Second, CommitInterval: 100 * time.Millisecond, AppendTimeout: 2 * time.Second}
 	for name, fault := range map[string]func(witness *durable.Claim){
@@ -184,6 +187,7 @@ func TestFaultsOfTheBrokerLoseNothingAndKeepTheOrder(t *testing.T) {
 }
 
 func TestAMemberThatReachesNoCoordinatorGivesItsClaimsUp(t *testing.T) {
+	t.Parallel()
 	k := testenv.StartKafka(t, testenv.KafkaOptions{Proxied: true})
 	b := openOn(t, Config{Brokers: k.Brokers(), SessionTimeout: 2 * time.Second, AppendTimeout: time.Second, RebalanceTimeout: 4 * time.Second})
 	topic := newTopic(t, b, 1)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestAMissingTopicIsNamedOnceWithWhatToDo(t *testing.T) {
+	t.Parallel()
 	b := opened(t)
 	name := testenv.Name(t, "missing")
 	calls := map[string]func() error{

@@ -54,6 +54,7 @@ func (m javaMember) owned() (partitions map[int32]bool, records map[string]int) 
 const cooperative = "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"
 
 func TestAGroupMayHaveMembersOfJavaBesideOurs(t *testing.T) {
+	t.Parallel()
 	for name, assignors := range map[string]string{
 		"cooperative-sticky":             cooperative,
 		"range, then cooperative-sticky": "org.apache.kafka.clients.consumer.RangeAssignor," + cooperative, // Java's default
@@ -125,6 +126,7 @@ func TestAGroupMayHaveMembersOfJavaBesideOurs(t *testing.T) {
 }
 
 func TestAGroupOfAnotherStrategyIsRefusedWithWhatToDo(t *testing.T) {
+	t.Parallel()
 	for _, assignor := range []string{"RangeAssignor", "RoundRobinAssignor"} {
 		b := openOn(t, quickly(t))
 		topic := newTopic(t, b, 2)

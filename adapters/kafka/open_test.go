@@ -82,6 +82,7 @@ func (d *countingDialer) Dial(network, addr string) (net.Conn, error) {
 func (d *countingDialer) use(c *sarama.Config) { c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, d }
 
 func TestAnErrorOfOpenIsOneLineThatNamesEachBroker(t *testing.T) {
+	t.Parallel()
 	_, err := kafka.Open(t.Context(), kafka.Config{Brokers: []string{"127.0.0.1:1", "127.0.0.1:2"}, OpenTimeout: 2 * time.Second})
 	if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "127.0.0.1:2: connect") || !errors.Is(err, durable.ErrUnavailable) {
 		t.Errorf("got %q, want one line", err)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestAFollowingReplayGoesOnAfterTheBrokerWasAway(t *testing.T) {
+	t.Parallel()
 	k := testenv.StartKafka(t, testenv.KafkaOptions{})
 	b := openOn(t, Config{Brokers: k.Brokers()})
 	topic := newTopic(t, b, 2)

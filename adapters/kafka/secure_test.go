@@ -16,6 +16,7 @@ import (
 )
 
 func TestSecuredBrokers(t *testing.T) {
+	t.Parallel()
 	k := testenv.StartSecureKafka(t, testenv.KafkaOptions{Proxied: true})
 	for name, test := range map[string]func(*testing.T, *testenv.SecureKafka){
 		"demand a login":                          demandALogin,

@@ -12,6 +12,7 @@ import (
 )
 
 func TestTopicsComeAndGoWithoutDisturbingTheOthers(t *testing.T) {
+	t.Parallel()
 	b := openOn(t, quickly(t))
 	stays, comes := newTopic(t, b, 3), newTopic(t, b, 1)
 	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(stays)})
@@ -46,6 +47,7 @@ func TestTopicsComeAndGoWithoutDisturbingTheOthers(t *testing.T) {
 }
 
 func TestAStartIsStoredWhereTheGroupHasMembersAlready(t *testing.T) {
+	t.Parallel()
 	b := openOn(t, quickly(t))
 	old, fresh := newTopic(t, b, 1), newTopic(t, b, 4)
 	g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(old)}
@@ -122,6 +124,7 @@ func TestNewPartitionsAreReadFromTheirOldestRecord(t *testing.T) {
 }
 
 func TestAGroupBeginsWhereItsStartSays(t *testing.T) {
+	t.Parallel()
 	b := openOn(t, quickly(t))
 	topic := newTopic(t, b, 1)
 	mustAppend(t, b, topic, events(10, oneKey)...)

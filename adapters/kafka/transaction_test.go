@@ -13,6 +13,7 @@ import (
 )
 
 func TestTheRecordsOfAnOpenTransactionWaitForItsEnd(t *testing.T) {
+	t.Parallel()
 	b := openOn(t, quickly(t))
 	topic := newTopic(t, b, 1)
 	p := transacting(t, b, topic)
@@ -66,6 +67,7 @@ func TestTheRecordsOfAnOpenTransactionWaitForItsEnd(t *testing.T) {
 }
 
 func TestATransactionThatIsNeverEndedDelaysItsPartitionUntilItsTimeoutOnly(t *testing.T) {
+	t.Parallel()
 	b := openOn(t, quickly(t))
 	topic := newTopic(t, b, 1)
 	conf := Config{}.filled().producer()

@@ -151,6 +151,7 @@ func TestCallersTravelTogetherAndALoneOneNeverWaits(t *testing.T) {
 }
 
 func TestADeletedTopicIsErrTopicNotFoundAtOnceAndWorksWhenItIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	b, other := openOn(t, Config{Brokers: testenv.Kafka(t), AppendTimeout: time.Hour}), opened(t)
 	topic := newTopic(t, b, 2)
 	msgs := events(10, func(i int) string { return fmt.Sprint(i) })
