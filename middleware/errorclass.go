@@ -9,7 +9,7 @@ import (
 )
 
 // ErrorClass names an error of Append or Notify by one of a few words, for the labels of metrics and the attributes of
-// spans: too_large, invalid, backpressure, unavailable, closed, topic_not_found, fenced, unsupported, timeout and
+// spans: too_large, invalid, backpressure, denied, unavailable, closed, topic_not_found, fenced, unsupported, timeout and
 // canceled. It is "" for any other error.
 func ErrorClass(err error) string {
 	for _, c := range [...]struct {
@@ -20,6 +20,8 @@ func ErrorClass(err error) string {
 		{durable.ErrInvalid, "invalid"},
 		{realtime.ErrInvalid, "invalid"},
 		{durable.ErrBackpressure, "backpressure"},
+		{durable.ErrDenied, "denied"},
+		{realtime.ErrDenied, "denied"},
 		{durable.ErrUnavailable, "unavailable"},
 		{realtime.ErrUnavailable, "unavailable"},
 		{durable.ErrClosed, "closed"},

@@ -17,6 +17,8 @@ func TestErrorsOfBackendsHaveOneOfAFewNames(t *testing.T) {
 		durable.Invalid("ID", "", "x"):          "invalid",
 		realtime.ErrInvalid:                     "invalid",
 		durable.ErrBackpressure:                 "backpressure",
+		durable.ErrDenied:                       "denied",
+		realtime.ErrDenied:                      "denied",
 		durable.ErrUnavailable:                  "unavailable",
 		realtime.ErrUnavailable:                 "unavailable",
 		durable.ErrClosed:                       "closed",

@@ -12,7 +12,8 @@ import (
 
 // Append wraps the storing side of a dual.Publisher (Options.Append): what the broker rejects for good is kept in the
 // poison topic, with the class ReasonRejected. It stays the error of the publisher all the same, which says so too
-// where the poison topic could not be written.
+// where the poison topic could not be written. What the publisher may not write (durable.ErrDenied) is not kept: there is
+// nothing wrong with it.
 func (p *Poison) Append(b durable.Backend) durable.Backend {
 	s, invalid := p.open()
 	if invalid != nil {
@@ -39,7 +40,7 @@ func (s *poison) keepRejected(ctx context.Context, topic string, msgs []*message
 	lost := false
 	for i := range out.Outcomes {
 		o := &out.Outcomes[i]
-		if o.Status != durable.Rejected || msgs[i] == nil {
+		if o.Status != durable.Rejected || msgs[i] == nil || errors.Is(o.Err, durable.ErrDenied) {
 			continue
 		}
 		f := firstFailure(durable.Delivery{}, o.Err, ReasonRejected)

@@ -13,7 +13,7 @@ import (
 
 // Append wraps the storing side of a dual.Publisher (Options.Append). Of a batch that failed it sends again only what
 // is not known to be stored, in order and with the ids it had; what was rejected is not sent again, and neither is
-// anything after ErrClosed or ErrFenced. The schedule is that of the handlers, ended by ctx; the delay of an error
+// anything after ErrClosed, ErrFenced or ErrDenied. The schedule is that of the handlers, ended by ctx; the delay of an error
 // counts as there.
 //
 // Where an event was stored although an earlier one of its key was not, or was stored later, its outcome says AfterGap,
@@ -86,7 +86,7 @@ func (r *Retry) again(err error) bool {
 	if err == nil {
 		return true
 	}
-	return !errors.Is(err, durable.ErrClosed) && !errors.Is(err, durable.ErrFenced)
+	return !errors.Is(err, durable.ErrClosed) && !errors.Is(err, durable.ErrFenced) && !errors.Is(err, durable.ErrDenied)
 }
 
 // take notes what became of the messages at, and returns those to send again.
@@ -170,7 +170,7 @@ func (s *sending) result() ([]durable.Position, error) {
 }
 
 // Notify wraps the announcing side of a dual.Publisher (Options.Notify). A Notify that failed is tried again as a
-// whole, because a bus does not tell what it took: listeners may see a notification twice. What is invalid, and
+// whole, because a bus does not tell what it took: listeners may see a notification twice. What is invalid or denied, and
 // anything after ErrClosed, is not.
 func (r Retry) Notify(b realtime.Backend) realtime.Backend {
 	if err := r.Validate(); err != nil {
@@ -199,5 +199,6 @@ func (r Retry) Notify(b realtime.Backend) realtime.Backend {
 // hopeless tells whether a bus will say the same again.
 func hopeless(err error) bool {
 	var bad *realtime.InvalidError
-	return errors.As(err, &bad) || errors.Is(err, realtime.ErrClosed) || errors.Is(err, realtime.ErrUnsupported)
+	return errors.As(err, &bad) || errors.Is(err, realtime.ErrClosed) || errors.Is(err, realtime.ErrUnsupported) ||
+		errors.Is(err, realtime.ErrDenied)
 }
