@@ -10,16 +10,15 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-func TestEveryCallerOfCloseWaitsNoLongerThanItsContext(t *testing.T) {
-	t.Parallel()
-	k := testenv.StartKafka(t, testenv.KafkaOptions{})
+// callersOfClose wait no longer than their contexts, each of them.
+func callersOfClose(t *testing.T, k *testenv.KafkaCluster) {
 	b, err := Open(t.Context(), Config{Brokers: k.Brokers(), AppendTimeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	topic := newTopic(t, b, 1)
 	mustAppend(t, b, topic, events(5, oneKey)...)
-	c := join(t, b, durable.Group{Name: "g", Topics: durable.Topics(topic)})
+	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)})
 	if err := c.Ack(t.Context(), fetch(t, c, 5)...); err != nil {
 		t.Fatal(err)
 	}
@@ -58,9 +57,8 @@ func hasBegunToClose(b *Backend, c *consumer, what string) bool {
 	return closed || what == "consumer" && c.closed
 }
 
-func TestConsumeEndsWhenItsBackendCloses(t *testing.T) {
-	t.Parallel()
-	k := testenv.StartKafka(t, testenv.KafkaOptions{})
+// consumeWhileClosing has Consume end when its backend closes.
+func consumeWhileClosing(t *testing.T, k *testenv.KafkaCluster) {
 	b, err := Open(t.Context(), Config{Brokers: k.Brokers(), AppendTimeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
@@ -68,9 +66,9 @@ func TestConsumeEndsWhenItsBackendCloses(t *testing.T) {
 	topic := newTopic(t, b, 1)
 	k.Node(1).Freeze()
 	defer k.Node(1).Thaw()
-	joined := make(chan error, 1)
+	joined, g := make(chan error, 1), durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)}
 	go func() {
-		_, err := b.Consume(context.Background(), durable.Group{Name: "g", Topics: durable.Topics(topic)})
+		_, err := b.Consume(context.Background(), g)
 		joined <- err
 	}()
 	short, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)

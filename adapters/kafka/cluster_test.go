@@ -18,9 +18,15 @@ import (
 // pace is how many messages of each caller are stored between two faults.
 const pace = 100
 
-func TestNothingIsLostDoubledOrInvertedWhileLeadersDieAndFreeze(t *testing.T) {
+func TestACluster(t *testing.T) {
 	t.Parallel()
 	k := testenv.StartKafka(t, testenv.KafkaOptions{Nodes: 3})
+	t.Run("nothing is lost, doubled or inverted while leaders die and freeze", func(t *testing.T) { leadersDieAndFreeze(t, k) })
+	k.Restart() // all of them know each other again
+	t.Run("nothing is lost while leaders move and a broker is removed for good", func(t *testing.T) { leadersMove(t, k) })
+}
+
+func leadersDieAndFreeze(t *testing.T, k *testenv.KafkaCluster) {
 	b := openOn(t, Config{Brokers: k.Brokers()})
 	topic := newTopic(t, b, 6)
 	s := &story{told: map[string]durable.Status{}, at: map[string]durable.Position{}}
@@ -95,9 +101,8 @@ func (c *steady) run(ctx context.Context, b *Backend, topic string, s *story, ca
 	}
 }
 
-func TestNothingIsLostWhileLeadersMoveAndABrokerIsRemovedForGood(t *testing.T) {
-	t.Parallel()
-	k := testenv.StartKafka(t, testenv.KafkaOptions{Nodes: 3})
+// leadersMove ends with a cluster that lacks a broker.
+func leadersMove(t *testing.T, k *testenv.KafkaCluster) {
 	cfg := Config{Brokers: k.Brokers()}
 	b := openOn(t, cfg)
 	topic := newTopic(t, b, 6)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/dualstream/dualstream/durable"
 )
 
 // deniedPause is how long a claim waits, whose topic the member may not read, until it asks again.
@@ -20,7 +22,7 @@ const (
 	opDescribe = "Describe"
 )
 
-// deniedError is a refusal by the access rules of the brokers, with what to do about it.
+// deniedError is a refusal by the access rules of the brokers, with what to do about it. It is a durable.ErrDenied.
 type deniedError struct {
 	err   error
 	grant string
@@ -30,7 +32,7 @@ func (e *deniedError) Error() string {
 	return fmt.Sprintf("%v: grant %s to the user of \"sasl.user\" or of the certificate in \"tls.cert_file\" (kafka-acls --add)", e.err, e.grant)
 }
 
-func (e *deniedError) Unwrap() error { return e.err }
+func (e *deniedError) Unwrap() []error { return []error{durable.ErrDenied, e.err} }
 
 // isDenied tells whether err is a refusal by access rules, of what we ask for.
 func isDenied(err error) bool { return grantOf(err, "") != "" }

@@ -14,9 +14,8 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-func TestAFrozenBrokerMakesAppendsUnknownInBoundedTime(t *testing.T) {
-	t.Parallel()
-	k := testenv.StartKafka(t, testenv.KafkaOptions{})
+// appendsToAFrozenBroker have an unknown outcome in bounded time.
+func appendsToAFrozenBroker(t *testing.T, k *testenv.KafkaCluster) {
 	b := openOn(t, Config{Brokers: k.Brokers(), AppendTimeout: time.Second})
 	topic := newTopic(t, b, 1)
 	mustAppend(t, b, topic, events(1, oneKey)...)
@@ -72,6 +71,21 @@ func TestCloseIsBoundedByItsContextWhileTheBrokerIsFrozen(t *testing.T) {
 	}
 }
 
+func TestAFrozenOrKilledBroker(t *testing.T) {
+	t.Parallel()
+	k := testenv.StartKafka(t, testenv.KafkaOptions{})
+	for name, test := range map[string]func(*testing.T, *testenv.KafkaCluster){
+		"appends are unknown in bounded time":                  appendsToAFrozenBroker,
+		"what was acknowledged survives":                       acknowledgedBeforeAKill,
+		"members lose nothing and keep the order":              membersUnderFaults,
+		"a following replay goes on":                           replayPastAKill,
+		"every caller of Close waits no longer than it wanted": callersOfClose,
+		"Consume ends when its backend closes":                 consumeWhileClosing,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, k) })
+	}
+}
+
 func TestACancelledAppendEndsNoOther(t *testing.T) {
 	b := opened(t)
 	topic := newTopic(t, b, 1)
@@ -111,9 +125,8 @@ func TestATooLargeMessageIsRejectedAndNothingIsSent(t *testing.T) {
 	}
 }
 
-func TestWhatWasAcknowledgedSurvivesAKilledBroker(t *testing.T) {
-	t.Parallel()
-	k := testenv.StartKafka(t, testenv.KafkaOptions{})
+// acknowledgedBeforeAKill has what was acknowledged survive.
+func acknowledgedBeforeAKill(t *testing.T, k *testenv.KafkaCluster) {
 	b := openOn(t, Config{Brokers: k.Brokers()})
 	topic := newTopic(t, b, 2)
 	var acked []string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dualstream/dualstream/durable"
@@ -141,9 +143,8 @@ func slowly(t testing.TB, b *Backend, g durable.Group, h *durabletest.History, d
 	}
 }
 
-func TestFaultsOfTheBrokerLoseNothingAndKeepTheOrder(t *testing.T) {
-	t.Parallel()
-	k := testenv.StartKafka(t, testenv.KafkaOptions{})
+// membersUnderFaults lose nothing and keep the order.
+func membersUnderFaults(t *testing.T, k *testenv.KafkaCluster) {
 	cfg := Config{Brokers: k.Brokers(), SessionTimeout: 2 * time.Second, CommitInterval: 100 * time.Millisecond, AppendTimeout: 2 * time.Second}
 	for name, fault := range map[string]func(witness *durable.Claim){
 		"frozen for longer than the session": func(witness *durable.Claim) {
@@ -160,7 +161,7 @@ func TestFaultsOfTheBrokerLoseNothingAndKeepTheOrder(t *testing.T) {
 			b := openOn(t, cfg)
 			topic, group, seen := newTopic(t, b, 4), testenv.Name(t, "g"), newTopic(t, b, 1)
 			mustAppend(t, b, seen, events(1, oneKey)...)
-			witness := join(t, b, durable.Group{Name: "witness", Topics: durable.Topics(seen)})
+			witness := join(t, b, durable.Group{Name: testenv.Name(t, "witness"), Topics: durable.Topics(seen)})
 			defer closeNow(t, witness)
 			var h durabletest.History
 			var done sync.Map
@@ -186,16 +187,24 @@ func TestFaultsOfTheBrokerLoseNothingAndKeepTheOrder(t *testing.T) {
 	}
 }
 
+// through dials its address whatever address is asked for.
+type through string
+
+func (addr through) Dial(network, _ string) (net.Conn, error) { return net.Dial(network, string(addr)) }
+
 func TestAMemberThatReachesNoCoordinatorGivesItsClaimsUp(t *testing.T) {
 	t.Parallel()
-	k := testenv.StartKafka(t, testenv.KafkaOptions{Proxied: true})
-	b := openOn(t, Config{Brokers: k.Brokers(), SessionTimeout: 2 * time.Second, AppendTimeout: time.Second, RebalanceTimeout: 4 * time.Second})
+	p := testenv.NewProxy(t, testenv.Kafka(t)[0])
+	b := openOn(t, Config{
+		Brokers: []string{p.Addr()}, SessionTimeout: 2 * time.Second, AppendTimeout: time.Second, RebalanceTimeout: 4 * time.Second,
+		Sarama: func(c *sarama.Config) { c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, through(p.Addr()) },
+	})
 	topic := newTopic(t, b, 1)
 	mustAppend(t, b, topic, events(3, oneKey)...)
-	c := join(t, b, durable.Group{Name: "g", Topics: durable.Topics(topic)})
+	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)})
 	defer closeNow(t, c)
 	d := fetch(t, c, 1)[0]
-	k.Node(1).Proxy().Stall()
+	p.Stall()
 	for what, end := range map[string]<-chan struct{}{"draining": d.Claim.Draining(), "lost": d.Claim.Context().Done()} {
 		select {
 		case <-end:
@@ -209,7 +218,7 @@ func TestAMemberThatReachesNoCoordinatorGivesItsClaimsUp(t *testing.T) {
 	if err := c.Ack(t.Context(), d); err != nil || c.(*consumer).late.Load() != 1 {
 		t.Errorf("a late ack: got %v, and %d were counted", err, c.(*consumer).late.Load())
 	}
-	k.Node(1).Proxy().Restore()
+	p.Restore()
 	testenv.Await(t, 2*soon, func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), soon)
 		defer cancel()

@@ -48,6 +48,9 @@ func isRefusal(t *testing.T, what string, err error, words ...string) {
 			t.Errorf("%s: got %v, want %q in it", what, err, w)
 		}
 	}
+	if !errors.Is(err, durable.ErrDenied) {
+		t.Errorf("%s: got %v, want ErrDenied", what, err)
+	}
 	if errors.Is(err, durable.ErrUnavailable) || errors.Is(err, durable.ErrTopicNotFound) || strings.Count(err.Error(), "grant") != 1 {
 		t.Errorf("%s: got %v, want one remedy, neither ErrUnavailable nor ErrTopicNotFound", what, err)
 	}
