@@ -16,6 +16,9 @@ var (
 	ErrInvalid = errors.New("invalid")
 	// ErrUnavailable: the broker cannot be reached or cannot serve now.
 	ErrUnavailable = errors.New("broker unavailable")
+	// ErrDenied: the broker refuses this user the operation: a right is missing, or the password is not the user's any
+	// more. Retrying does not help until an administrator acts. It is never ErrUnavailable as well.
+	ErrDenied = errors.New("access denied")
 )
 
 // InvalidError names an argument that is not acceptable and the remedy. It matches ErrInvalid.
