@@ -131,8 +131,10 @@ var eachPolicy = map[string]func(e *bench){
 	},
 	"breaker": func(e *bench) {
 		var changes log[string]
-		b := &middleware.Breaker{Failures: 1, Open: 20 * time.Millisecond, Logger: silent,
-			OnChange: func(_, from, to string) { changes.add(from + ">" + to) }}
+		b := &middleware.Breaker{
+			Failures: 1, Open: 20 * time.Millisecond, Logger: silent,
+			OnChange: func(_, from, to string) { changes.add(from + ">" + to) },
+		}
 		e.run(e.failingOnce(failed), sixKeys(e.T), poisoning(e.b), middleware.Retry{MaxAttempts: 2, Initial: time.Millisecond}, b)
 		e.wantCalls(7)
 		want := []string{"closed>open", "open>half-open", "half-open>closed"}
