@@ -244,3 +244,28 @@ func TestWrappersKeepTheAbilitiesOfTheBackend(t *testing.T) {
 		t.Errorf("lag of a backend that reports none: %v, want ErrUnsupported", err)
 	}
 }
+
+// TestWhatIsDeniedIsNeitherTriedAgainNorKept has a user who may write one topic only, and one who is not let in.
+func TestWhatIsDeniedIsNeitherTriedAgainNorKept(t *testing.T) {
+	for _, status := range []durable.Status{durable.Rejected, durable.NotSent} {
+		b := &refusing{Backend: newMemory(t, memory.Config{}), status: status}
+		poison := poisoning(b.Backend)
+		poison.OnPoison = func(e middleware.PoisonEvent) { t.Errorf("%v: kept as poison: %v", status, e.Failure) }
+		_, err := poison.Append(middleware.Retry{}.Append(b)).Append(t.Context(), "orders", event(t, "1", "a"))
+		if !errors.Is(err, durable.ErrDenied) || b.calls != 1 {
+			t.Errorf("%v: got %v after %d calls, want ErrDenied after one", status, err, b.calls)
+		}
+	}
+}
+
+// refusing denies every append.
+type refusing struct {
+	durable.Backend
+	status durable.Status
+	calls  int
+}
+
+func (r *refusing) Append(_ context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
+	r.calls++
+	return make([]durable.Position, len(msgs)), durable.FailAll(topic, len(msgs), r.status, fmt.Errorf("NOPERM: %w", durable.ErrDenied))
+}

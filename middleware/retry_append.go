@@ -12,8 +12,8 @@ import (
 )
 
 // Append wraps the storing side of a dual.Publisher (Options.Append). Of a batch that failed it sends again only what
-// is not known to be stored, in order and with the ids it had; what was rejected is not sent again, and neither is
-// anything after ErrClosed, ErrFenced or ErrDenied. The schedule is that of the handlers, ended by ctx; the delay of an error
+// is not known to be stored, in order and with the ids it had; what was rejected or denied is not sent again, and neither
+// is anything after ErrClosed or ErrFenced. The schedule is that of the handlers, ended by ctx; the delay of an error
 // counts as there.
 //
 // Where an event was stored although an earlier one of its key was not, or was stored later, its outcome says AfterGap,
@@ -86,7 +86,7 @@ func (r *Retry) again(err error) bool {
 	if err == nil {
 		return true
 	}
-	return !errors.Is(err, durable.ErrClosed) && !errors.Is(err, durable.ErrFenced) && !errors.Is(err, durable.ErrDenied)
+	return !errors.Is(err, durable.ErrClosed) && !errors.Is(err, durable.ErrFenced)
 }
 
 // take notes what became of the messages at, and returns those to send again.
@@ -110,7 +110,9 @@ func (s *sending) take(at []int, positions []durable.Position, err error) []int 
 			}
 		case durable.Rejected:
 		default:
-			rest = append(rest, m)
+			if !errors.Is(o.Err, durable.ErrDenied) {
+				rest = append(rest, m)
+			}
 		}
 	}
 	return rest
