@@ -3,7 +3,6 @@ package redisdedupe
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -147,7 +146,7 @@ func (s *shared) send(ctx context.Context, cmds []redis.Cmder) error {
 func (c *call) outcome() error {
 	for _, cmd := range c.cmds {
 		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
+			return down(err)
 		}
 	}
 	return nil

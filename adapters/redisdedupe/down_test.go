@@ -2,6 +2,7 @@ package redisdedupe_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,8 +11,10 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/dualstream/dualstream/adapters/memory"
+	"github.com/dualstream/dualstream/adapters/redisdedupe"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/middleware"
@@ -69,5 +72,35 @@ func TestAServerThatIsDownHoldsEventsBackOrLetsThemPassAsToldAndIsCounted(t *tes
 				t.Errorf("counted %+v", got)
 			}
 		})
+	}
+}
+
+// TestAUserWithoutTheRightIsDenied takes from a user the right to write, on a connection of the store's own and on one of
+// its caller.
+func TestAUserWithoutTheRightIsDenied(t *testing.T) {
+	server := testenv.StartRedis(t, testenv.RedisOptions{})
+	set := func(rules ...any) {
+		t.Helper()
+		if err := server.Client().Do(t.Context(), append([]any{"acl", "setuser", "app"}, rules...)...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("on", ">secret", "~*", "+@all")
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "app", Password: "secret"})
+	defer func() { _ = client.Close() }()
+	own := at(server.Addr())
+	own.Username, own.Password = "app", "secret"
+	for name, cfg := range map[string]redisdedupe.Config{"own": own, "the caller's": {Client: client}} {
+		set("+@all")
+		s := open(t, cfg)
+		set("-@write")
+		rs := []middleware.Reservation{{Key: "k", Token: 1, Lease: time.Minute}}
+		err := s.Reserve(t.Context(), rs)
+		if !errors.Is(err, durable.ErrDenied) || errors.Is(err, durable.ErrUnavailable) {
+			t.Errorf("%s: got %v, want ErrDenied alone", name, err)
+		}
+		if _, err := redisdedupe.Open(t.Context(), cfg); !errors.Is(err, durable.ErrDenied) {
+			t.Errorf("%s: open: got %v, want ErrDenied", name, err)
+		}
 	}
 }

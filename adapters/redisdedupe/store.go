@@ -124,12 +124,17 @@ func (s *Store) probe(ctx context.Context, client redis.UniversalClient) error {
 	switch {
 	case err == nil || errors.Is(err, redis.Nil):
 		return nil
+	case rediskit.Denied(err):
+		return down(err)
 	case errors.As(err, &refused):
 		return fmt.Errorf("the server refuses SET NX GET PX, which needs Redis 7.0 and the right to write: %w", err)
 	default:
-		return fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
+		return down(err)
 	}
 }
+
+// down adds the sentinel to why the server did not do what was asked.
+func down(err error) error { return rediskit.Marked(err, durable.ErrDenied, durable.ErrUnavailable) }
 
 // Reserve implements middleware.DedupeStore: one round trip, and a second one where it extends leases.
 func (s *Store) Reserve(ctx context.Context, rs []middleware.Reservation) error {
@@ -174,7 +179,7 @@ func (s *Store) Health(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	if err := s.via.ping(ctx); err != nil {
-		return fmt.Errorf("redisdedupe: health: %w: %w", durable.ErrUnavailable, err)
+		return fmt.Errorf("redisdedupe: health: %w", down(err))
 	}
 	return nil
 }

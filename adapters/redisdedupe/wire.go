@@ -128,17 +128,17 @@ func (w *wire) send(ctx context.Context, out []byte, n int) (rediskit.Reply, err
 	case err != nil && ctx.Err() != nil:
 		return rediskit.Reply{}, context.Cause(ctx)
 	case err != nil:
-		return rediskit.Reply{}, fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
+		return rediskit.Reply{}, down(err)
 	}
 	replies, got := batch.Replies()
 	for check := replies; got > 0; got-- {
 		if err := check.Err(); err != nil {
-			return rediskit.Reply{}, fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
+			return rediskit.Reply{}, down(err)
 		}
 		check.Skip()
 	}
 	if err := batch.Err(); err != nil {
-		return rediskit.Reply{}, fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
+		return rediskit.Reply{}, down(err)
 	}
 	return replies, nil
 }

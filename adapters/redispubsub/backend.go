@@ -112,7 +112,7 @@ func (b *Backend) Health(ctx context.Context) error {
 		return fmt.Errorf("redispubsub: health: %w", realtime.ErrClosed)
 	}
 	if err := b.cfg.Ping(ctx, name, b.listening); err != nil {
-		return fmt.Errorf("%w: %w", realtime.ErrUnavailable, err)
+		return down(err)
 	}
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 const usualSize = 320 // bytes of a command with a notification
 
 // Notify implements realtime.Backend. The notifications of a call go out in order, in one pipeline. An error that
-// is neither ctx's nor about an argument matches realtime.ErrUnavailable.
+// is neither ctx's nor about an argument matches realtime.ErrUnavailable or
+// realtime.ErrDenied.
 func (b *Backend) Notify(ctx context.Context, ns ...realtime.Notification) error {
 	if b.isClosed() {
 		return fmt.Errorf("redispubsub: notify: %w", realtime.ErrClosed)
@@ -57,17 +58,20 @@ func (b *Backend) publish(ctx context.Context, batch *rediskit.Batch) error {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return fmt.Errorf("%w: %w", realtime.ErrUnavailable, err)
+		return down(err)
 	}
 	replies, got := batch.Replies()
 	for range got {
 		if err := replies.Err(); err != nil {
-			return fmt.Errorf("%w: %w", realtime.ErrUnavailable, err)
+			return down(err)
 		}
 		replies.Skip()
 	}
 	if err := batch.Err(); err != nil {
-		return fmt.Errorf("%w: %w", realtime.ErrUnavailable, err)
+		return down(err)
 	}
 	return nil
 }
+
+// down adds the sentinel to why the server did not do what was asked.
+func down(err error) error { return rediskit.Marked(err, realtime.ErrDenied, realtime.ErrUnavailable) }

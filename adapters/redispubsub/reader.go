@@ -47,7 +47,7 @@ func (r *reader) run() {
 			return
 		}
 		if s.home == nil && !r.begun {
-			r.first <- fmt.Errorf("%w: %w", realtime.ErrUnavailable, err)
+			r.first <- down(err)
 			return
 		}
 		if r.begun && r.gap == realtime.GapNone {

@@ -90,7 +90,7 @@ func (h *sharded) Add(ctx context.Context, channels ...string) error {
 func (h *sharded) add(ctx context.Context, channels []string) error {
 	added, refusals, err := h.place(ctx, channels)
 	if err != nil {
-		return fmt.Errorf("%w: %w", realtime.ErrUnavailable, err)
+		return down(err)
 	}
 	err = h.await(ctx, channels, refusals)
 	if errors.Is(err, errRefused) {

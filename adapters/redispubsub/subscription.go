@@ -237,7 +237,7 @@ func (s *subscription) await(ctx context.Context, channels []string, refusals in
 			return nil
 		}
 		if again {
-			return fmt.Errorf("%w: %w: %w", realtime.ErrUnavailable, errRefused, refused)
+			return down(fmt.Errorf("%w: %w", errRefused, refused))
 		}
 		select {
 		case <-changed:

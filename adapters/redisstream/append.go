@@ -105,7 +105,7 @@ func unsent(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return err
 	default:
-		return fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
+		return unavailable(err)
 	}
 }
 
@@ -165,8 +165,8 @@ func result(r *rediskit.Reply, came bool, lost, short error) (id string, s durab
 	}
 }
 
-// classify tells what a refused XADD did. A refusal that may pass (out of memory, read only, loading, no access) is
-// NotSent and ErrUnavailable, because the same message may be stored later; others are Rejected.
+// classify tells what a refused XADD did. A refusal that may pass (out of memory, read only, loading) is NotSent and
+// ErrUnavailable, because the same message may be stored later; others are Rejected, one by an access rule with ErrDenied.
 func classify(refused error) (durable.Status, error) {
 	var lost *rediskit.LostError
 	if errors.As(refused, &lost) && lost.Fate == rediskit.Unknown {
@@ -176,13 +176,16 @@ func classify(refused error) (durable.Status, error) {
 		return durable.NotSent, fmt.Errorf("redisstream: %w: %w", durable.ErrUnavailable, refused)
 	}
 	if transient(refused.Error()) {
-		return durable.NotSent, fmt.Errorf("redisstream: %w: %w%s", durable.ErrUnavailable, refused, remedy(refused))
+		return durable.NotSent, fmt.Errorf("redisstream: %w: %w", durable.ErrUnavailable, refused)
+	}
+	if rediskit.Denied(refused) {
+		return durable.Rejected, fmt.Errorf("redisstream: %w", unavailable(refused))
 	}
 	return durable.Rejected, fmt.Errorf("redisstream: %w", refused)
 }
 
 func transient(text string) bool {
-	for _, word := range []string{"OOM", "READONLY", "LOADING", "NOAUTH", "CLUSTERDOWN", "MASTERDOWN", "MOVED", "ASK", "MISCONF", "NOREPLICAS", "BUSY", "TRYAGAIN", "NOPERM", noScript, "ERR WAIT cannot be used with replica", "ERR max number of clients"} {
+	for _, word := range []string{"OOM", "READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "MOVED", "ASK", "MISCONF", "NOREPLICAS", "BUSY", "TRYAGAIN", noScript, "ERR WAIT cannot be used with replica", "ERR max number of clients"} {
 		if strings.HasPrefix(text, word) {
 			return true
 		}

@@ -51,6 +51,7 @@ type competitor struct {
 	leave   sync.Once
 	leftErr error // written before left is closed
 
+	refused  refusals
 	settling sync.Mutex // held by SetTopics; taken before mu
 
 	mu      sync.Mutex

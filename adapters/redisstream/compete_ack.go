@@ -55,7 +55,11 @@ func (m *competitor) acknowledge() {
 		err := m.flush(m.ctx, faults == 0)
 		if err == nil {
 			wait, faults = faultFirst, 0
+			m.refused.over("acks")
 			continue
+		}
+		if m.refused.note("acks", err) {
+			poke(m.again)
 		}
 		if faults++; faults == 1 && m.ctx.Err() == nil {
 			m.log.Warn("redisstream: acknowledging failed, trying again", "error", err)

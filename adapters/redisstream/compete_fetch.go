@@ -19,6 +19,9 @@ func (m *competitor) Fetch(ctx context.Context, most int) ([]durable.Delivery, e
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if err := m.refused.tell(); err != nil {
+			return nil, denied(m.group.Name, err)
+		}
 		if ds := m.next(most); len(ds) > 0 {
 			return ds, nil
 		}

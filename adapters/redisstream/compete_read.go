@@ -20,6 +20,7 @@ type turn struct {
 // read is the reader's loop: it survives every fault of the connection and the loss of the group's state.
 func (m *reader) read() {
 	defer m.session.Close()
+	defer m.refused.over(m)
 	wait, faults, vanished := faultFirst, 0, false
 	var nextClaim time.Time
 	for !m.over() {
@@ -29,6 +30,7 @@ func (m *reader) read() {
 				m.log.Info("redisstream: reading again", "failures", faults)
 			}
 			wait, faults, vanished = faultFirst, 0, false
+			m.refused.over(m)
 			continue
 		}
 		if m.ctx.Err() != nil {
@@ -50,6 +52,9 @@ func (m *reader) read() {
 		if errors.Is(err, ErrOrdering) {
 			m.fail(err)
 			return
+		}
+		if m.refused.note(m, err) {
+			poke(m.again)
 		}
 		if faults++; faults == 1 {
 			m.log.Warn("redisstream: reading failed, trying again", "error", err)

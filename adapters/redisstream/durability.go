@@ -25,16 +25,22 @@ const (
 )
 
 // Health returns nil when the server answers and does not lose or evict acknowledged events by its settings. What a
-// server hides from this user is taken for good.
+// server hides from this user is taken for good. It is durable.ErrDenied while the server refuses the user, or a member of
+// this backend what it reads.
 func (b *Backend) Health(ctx context.Context) error {
 	if b.closed() {
 		return fmt.Errorf("redisstream: %w", durable.ErrClosed)
 	}
-	if err := b.cfg.Ping(ctx, "redisstream", b.control); err != nil {
+	if err := b.cfg.Ping(ctx, "redisstream", b.control); rediskit.Denied(err) {
+		return fmt.Errorf("%w: %w", durable.ErrDenied, err)
+	} else if err != nil {
 		return err
 	}
 	risks, known, err := b.risks(ctx)
 	if err != nil {
+		return err
+	}
+	if err := b.refusedMembers(); err != nil {
 		return err
 	}
 	if known && len(risks) > 0 {

@@ -45,6 +45,7 @@ type ordered struct {
 	leaveErr error      // written before left is closed
 	setting  sync.Mutex // of SetTopics; before mu
 	keeper   keeper
+	refused  refusals
 
 	mu      sync.Mutex
 	topics  []durable.TopicStart

@@ -18,6 +18,9 @@ func (c *ordered) Fetch(ctx context.Context, most int) ([]durable.Delivery, erro
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if err := c.refused.tell(); err != nil {
+			return nil, denied(c.group.Name, err)
+		}
 		if ds := c.give(max(most, 1)); len(ds) > 0 {
 			return ds, nil
 		}

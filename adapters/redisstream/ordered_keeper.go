@@ -73,6 +73,9 @@ func (c *ordered) tell(err error) {
 	switch {
 	case c.ctx.Err() != nil:
 	case err != nil:
+		if c.refused.note("leases", err) {
+			poke(c.again)
+		}
 		if k.faults++; k.faults == 1 {
 			c.log.Warn("redisstream: the leases of the member cannot be looked after, trying again", "error", err)
 		}
@@ -116,6 +119,7 @@ func (c *ordered) beat(ctx context.Context) error {
 		k.nextBeat = c.since() + min(c.tick(), wantMost)
 		return errors.Join(err, beatErr)
 	}
+	c.refused.over("leases")
 	now := c.since()
 	switch {
 	case k.born != "" && r.born != k.born: // others may hold leases that the server has forgotten

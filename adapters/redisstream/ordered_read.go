@@ -16,6 +16,7 @@ import (
 func (c *ordered) read(o *tenure, from entryNo) {
 	session := c.session(o)
 	defer c.forget(session)
+	defer c.refused.over(o)
 	wait, faults, size := faultFirst, 0, 0
 	var probed time.Duration
 	for {
@@ -37,6 +38,7 @@ func (c *ordered) read(o *tenure, from entryNo) {
 		if err == nil {
 			if faults > 0 {
 				c.readFault(-1, nil)
+				c.refused.over(o)
 			}
 			wait, faults = faultFirst, 0
 			if len(es) > 0 {
@@ -56,6 +58,9 @@ func (c *ordered) read(o *tenure, from entryNo) {
 		}
 		if faults++; faults == 1 {
 			c.readFault(1, err)
+		}
+		if c.refused.note(o, err) {
+			poke(c.again)
 		}
 		c.pause(wait)
 		wait = min(2*wait, faultMost)
@@ -212,10 +217,14 @@ func (c *ordered) commits() {
 				c.log.Info("redisstream: committing again", "failures", faults)
 			}
 			wait, faults = faultFirst, 0
+			c.refused.over("commits")
 			continue
 		}
 		if c.ctx.Err() != nil {
 			return
+		}
+		if c.refused.note("commits", err) {
+			poke(c.again)
 		}
 		if faults++; faults == 1 {
 			c.log.Warn("redisstream: committing failed, trying again", "error", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/durable"
 )
 
@@ -205,24 +206,27 @@ func (b *Backend) lookUp(ctx context.Context, topic string) (int, keeping, error
 	return int(numbers[0]), keeping{maxLen: numbers[1], retention: time.Duration(numbers[2]) * time.Millisecond}, nil
 }
 
-// unavailable marks what may pass: a refusal for now or no connection.
+// unavailable marks what may pass, a refusal for now or no connection, and what an administrator has to grant.
 func unavailable(err error) error {
 	var refused redis.Error
+	if rediskit.Denied(err) {
+		return fmt.Errorf("%w: %w: %s", durable.ErrDenied, err, grant(err))
+	}
 	if errors.As(err, &refused) && !transient(err.Error()) {
 		return err
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("%w: %w%s", durable.ErrUnavailable, err, remedy(err))
+	return fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
 }
 
-// remedy is what to do about a refusal by an access rule, empty for others.
-func remedy(err error) string {
-	if text := err.Error(); !strings.Contains(text, "NOPERM") && !strings.Contains(text, "ACL failure") {
-		return ""
+// grant is what to do about a refusal of the user.
+func grant(err error) string {
+	if text := err.Error(); strings.Contains(text, "NOPERM") || strings.Contains(text, "script") {
+		return `grant it by ACL SETUSER to the user of the setting "username", or name another user`
 	}
-	return `: grant it by ACL SETUSER to the user of the setting "username", or name another user`
+	return `check the settings "username" and "password"`
 }
 
 // placement says which partition each message of an append goes to.
