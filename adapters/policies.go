@@ -69,9 +69,9 @@ func (s FilterSettings) Check() error {
 }
 
 func openFilter(_ context.Context, s FilterSettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
-	return dual.Middleware{Handler: newByGroup(func(string) *middleware.Filter {
+	return ofGroups(func(string) *middleware.Filter {
 		return &middleware.Filter{Types: s.Types, Patterns: s.Patterns}
-	}).handler}, nil
+	}), nil
 }
 
 // RetrySettings are the keys of the section retry; see middleware.Retry.
@@ -245,13 +245,14 @@ func openDedupe(ctx context.Context, s DedupeSettings, deps dual.MiddlewareDeps)
 			m.Health = func(ctx context.Context) error { return dual.Degraded(health(ctx)) } // events go on without it
 		}
 	}
-	m.Handler = newByGroup(func(group string) *middleware.Dedupe {
+	perGroup := ofGroups(func(group string) *middleware.Dedupe {
 		d := &middleware.Dedupe{Group: group, Store: store, Lease: s.Lease, Keep: s.Keep, StoreDown: down, Logger: deps.Logger}
 		if watch := told(deps, group, func(o dedupeObserver) func(*middleware.Dedupe) { return o.ObserveDedupe }); watch != nil {
 			watch(d)
 		}
 		return d
-	}).handler
+	})
+	m.Handler, m.Batch = perGroup.Handler, perGroup.Batch
 	return m, nil
 }
 
@@ -262,5 +263,5 @@ func openRedriven(context.Context, nothing, dual.MiddlewareDeps) (dual.Middlewar
 }
 
 func openRecover(_ context.Context, _ nothing, deps dual.MiddlewareDeps) (dual.Middleware, error) {
-	return dual.Middleware{Handler: everyGroup(middleware.Recover{Logger: deps.Logger})}, nil
+	return shared(middleware.Recover{Logger: deps.Logger}), nil
 }

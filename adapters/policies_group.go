@@ -17,6 +17,25 @@ func everyGroup(p middleware.Policy) func(string) message.HandlerMiddleware {
 	return func(string) message.HandlerMiddleware { return p.Middleware }
 }
 
+// batcher is a policy with a form of its own for batches.
+type batcher interface {
+	middleware.Policy
+	Batch(h durable.BatchHandler) durable.BatchHandler
+}
+
+// shared is a policy that all groups share, also for batches.
+func shared(p batcher) dual.Middleware {
+	return dual.Middleware{Handler: everyGroup(p), Batch: func(string) func(durable.BatchHandler) durable.BatchHandler { return p.Batch }}
+}
+
+// ofGroups is a policy of each group, also for batches.
+func ofGroups[P batcher](make func(group string) P) dual.Middleware {
+	b := newByGroup(make)
+	return dual.Middleware{Handler: b.handler, Batch: func(group string) func(durable.BatchHandler) durable.BatchHandler {
+		return b.of(group).Batch
+	}}
+}
+
 // byGroup makes one policy for each group, once.
 type byGroup[P middleware.Policy] struct {
 	make func(group string) P

@@ -37,7 +37,7 @@ type ConcurrencySettings struct {
 func (s ConcurrencySettings) Check() error { return settings.NotNegative("max", int64(s.Max)) }
 
 func openConcurrency(_ context.Context, s ConcurrencySettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
-	return dual.Middleware{Handler: everyGroup(&middleware.Concurrency{Max: s.Max})}, nil
+	return shared(&middleware.Concurrency{Max: s.Max}), nil
 }
 
 // RateLimitSettings are the keys of the section rate_limit; see middleware.RateLimit.
@@ -64,5 +64,5 @@ type TimeoutSettings struct {
 }
 
 func openTimeout(_ context.Context, s TimeoutSettings, _ dual.MiddlewareDeps) (dual.Middleware, error) {
-	return dual.Middleware{Handler: everyGroup(middleware.Timeout{After: s.After})}, nil
+	return shared(middleware.Timeout{After: s.After}), nil
 }

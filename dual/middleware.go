@@ -36,6 +36,8 @@ type MiddlewareDeps struct {
 type Middleware struct {
 	// Handler wraps the handlers of a group.
 	Handler func(group string) message.HandlerMiddleware
+	// Batch wraps the handlers of batches. Defaults to Handler around each event of the batch; see durable.EachOfBatch.
+	Batch func(group string) func(durable.BatchHandler) durable.BatchHandler
 	// Append wraps the storing side, Notify the announcing one.
 	Append func(durable.Backend) durable.Backend
 	Notify func(realtime.Backend) realtime.Backend
@@ -93,4 +95,17 @@ func (s *Stack) Handler(group string, h message.HandlerFunc) message.NoPublishHa
 func (s *Stack) HandleEvent(group string, h func(ctx context.Context, e durable.Event) error) message.NoPublishHandlerFunc {
 	handle := durable.HandleEvent(h)
 	return s.Handler(group, func(msg *message.Message) ([]*message.Message, error) { return nil, handle(msg) })
+}
+
+// Batch is h in the policies of the file, for durable.ProcessBatch with s.Group(group) and s.ProcessOf of it.
+func (s *Stack) Batch(group string, h durable.BatchHandler) durable.BatchHandler {
+	for i := len(s.policies) - 1; i >= 0; i-- {
+		switch p := s.policies[i]; {
+		case p.Batch != nil:
+			h = p.Batch(group)(h)
+		case p.Handler != nil:
+			h = durable.EachOfBatch(p.Handler(group), h)
+		}
+	}
+	return h
 }

@@ -155,6 +155,43 @@ func (c *Chain) Middleware(h message.HandlerFunc) message.HandlerFunc {
 	return h
 }
 
+// batcher is a policy with a form of its own for batches.
+type batcher interface {
+	Batch(h durable.BatchHandler) durable.BatchHandler
+}
+
+// Batch is h in all policies, for durable.ProcessBatch. Filter, Dedupe, Concurrency, Timeout and Recover see the batch as
+// a whole; see their methods Batch. The others see each of its events as they would see it alone, and what becomes of it
+// (see durable.EachOfBatch): one event is tried again or poisoned, and the rest is not. What succeeded behind an event
+// of its key that was poisoned is acknowledged with it, but not remembered by Dedupe. A Produce has nothing to do.
+func (c *Chain) Batch(h durable.BatchHandler) durable.BatchHandler {
+	var each []Policy // that stand inside of each other, the innermost first
+	around := func() {
+		if len(each) == 0 {
+			return
+		}
+		inner := each
+		h = durable.EachOfBatch(func(next message.HandlerFunc) message.HandlerFunc {
+			for _, p := range inner {
+				next = p.Middleware(next)
+			}
+			return next
+		}, h)
+		each = nil
+	}
+	for i := len(c.policies) - 1; i >= 0; i-- {
+		p := c.policies[i]
+		if b, ok := p.(batcher); ok {
+			around()
+			h = b.Batch(h)
+			continue
+		}
+		each = append(each, p)
+	}
+	around()
+	return h
+}
+
 // errProduced: see Handler.
 var errProduced = errors.New("middleware: the handler produced messages and nothing publishes them: add Produce to the chain")
 

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
 )
 
 // Concurrency bounds how many events are handled side by side by all handlers that share it, such as those that use
@@ -28,7 +30,7 @@ func (c *Concurrency) Middleware(h message.HandlerFunc) message.HandlerFunc {
 	if err := c.Validate(); err != nil {
 		return refuse(err)
 	}
-	c.once.Do(func() { c.slots = make(chan struct{}, orDefault(c.Max, runtime.GOMAXPROCS(0))) })
+	c.open()
 	return func(msg *message.Message) ([]*message.Message, error) {
 		ctx := msg.Context()
 		select {
@@ -39,4 +41,26 @@ func (c *Concurrency) Middleware(h message.HandlerFunc) message.HandlerFunc {
 		defer func() { <-c.slots }()
 		return h(msg)
 	}
+}
+
+// Batch is Middleware for durable.ProcessBatch: a batch counts as one event.
+func (c *Concurrency) Batch(h durable.BatchHandler) durable.BatchHandler {
+	if err := c.Validate(); err != nil {
+		return refuseBatch(err)
+	}
+	c.open()
+	return func(ctx context.Context, ds []durable.Delivery) []error {
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return repeated(interruption(context.Cause(ctx), errTurn), len(ds))
+		}
+		defer func() { <-c.slots }()
+		return h(ctx, ds)
+	}
+}
+
+// open makes the slots at the first use.
+func (c *Concurrency) open() {
+	c.once.Do(func() { c.slots = make(chan struct{}, orDefault(c.Max, runtime.GOMAXPROCS(0))) })
 }

@@ -13,8 +13,7 @@ import (
 func (d *Dedupe) Batch(h durable.BatchHandler) durable.BatchHandler {
 	s, err := d.open()
 	if err != nil {
-		err = durable.Stop(err)
-		return func(_ context.Context, ds []durable.Delivery) []error { return repeated(err, len(ds)) }
+		return refuseBatch(err)
 	}
 	return func(ctx context.Context, ds []durable.Delivery) []error {
 		b := &dedupeBatch{s: s, ds: ds, errs: make([]error, len(ds)), attempts: make([]*attempt, len(ds))}

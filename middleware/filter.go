@@ -64,8 +64,7 @@ func (f *Filter) Middleware(h message.HandlerFunc) message.HandlerFunc {
 // Batch is Middleware for durable.ProcessBatch: h is called with what passes, and not at all where nothing does.
 func (f *Filter) Batch(h durable.BatchHandler) durable.BatchHandler {
 	if err := f.Validate(); err != nil {
-		err = durable.Stop(err)
-		return func(_ context.Context, ds []durable.Delivery) []error { return repeated(err, len(ds)) }
+		return refuseBatch(err)
 	}
 	return func(ctx context.Context, ds []durable.Delivery) []error {
 		pass := make([]durable.Delivery, 0, len(ds))

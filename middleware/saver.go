@@ -154,7 +154,13 @@ func appendCreating(ctx context.Context, b durable.Backend, topic string, msgs .
 		return positions, err
 	}
 	admin, ok := b.(durable.Administrator)
-	if !ok || admin.CreateTopic(ctx, durable.TopicSpec{Name: topic}) != nil {
+	if !ok {
+		return positions, err
+	}
+	if failed := admin.CreateTopic(ctx, durable.TopicSpec{Name: topic}); failed != nil {
+		if errors.Is(failed, durable.ErrDenied) {
+			err = fmt.Errorf("%w: create it: %w", err, failed) // the reason in words, and who can help
+		}
 		return positions, err
 	}
 	return b.Append(ctx, topic, msgs...)

@@ -64,6 +64,15 @@ func (s Stack) Handler(h message.HandlerFunc) (message.NoPublishHandlerFunc, err
 	return c.Handler(h), nil
 }
 
+// Batch is h in the stack, for durable.ProcessBatch; see Chain.Batch.
+func (s Stack) Batch(h durable.BatchHandler) (durable.BatchHandler, error) {
+	c, err := s.Chain()
+	if err != nil {
+		return nil, err
+	}
+	return c.Batch(h), nil
+}
+
 // Health is nil, or says which policies hold events back because a topic cannot be written, and why.
 func (s Stack) Health(ctx context.Context) error {
 	var errs []error

@@ -3,10 +3,13 @@ package middleware
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
 )
 
 // DefaultTimeout is that of Timeout.
@@ -59,6 +62,30 @@ func (t Timeout) Middleware(h message.HandlerFunc) message.HandlerFunc {
 			return nil, &TimeoutError{After: after, Err: err}
 		}
 		return out, err
+	}
+}
+
+// Batch is Middleware for durable.ProcessBatch: the whole batch has the time of one attempt. The context of the batch has
+// the deadline; those of its messages have not.
+func (t Timeout) Batch(h durable.BatchHandler) durable.BatchHandler {
+	if err := t.Validate(); err != nil {
+		return refuseBatch(err)
+	}
+	after := orDefault(t.After, DefaultTimeout)
+	return func(parent context.Context, ds []durable.Delivery) []error {
+		ctx, cancel := context.WithTimeout(parent, after)
+		defer cancel()
+		errs := h(ctx, ds)
+		if parent.Err() != nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return errs
+		}
+		out := slices.Clone(errs)
+		for i, err := range out {
+			if err != nil && timedOut(err) {
+				out[i] = &TimeoutError{After: after, Err: err}
+			}
+		}
+		return out
 	}
 }
 

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -54,4 +55,10 @@ func orDefault[T comparable](v, fallback T) T {
 		return fallback
 	}
 	return v
+}
+
+// refuseBatch is refuse for the handler of batches.
+func refuseBatch(err error) durable.BatchHandler {
+	err = durable.Stop(err)
+	return func(_ context.Context, ds []durable.Delivery) []error { return repeated(err, len(ds)) }
 }
