@@ -47,6 +47,13 @@ func batches(n int) publishLoop {
 	}
 }
 
+// steadyBatches are batches after a lead of a third of the turn.
+func steadyBatches(n int) publishLoop {
+	return func(ctx context.Context, dur time.Duration, publish func(int64, int) error) (sample, error) {
+		return afterLead(ctx, dur, n, func(done int64) error { return publish(done, n) })
+	}
+}
+
 // timedBatches are batches with the latency of every call.
 func timedBatches(n int) publishLoop {
 	return func(ctx context.Context, dur time.Duration, publish func(int64, int) error) (sample, error) {

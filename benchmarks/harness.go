@@ -20,10 +20,10 @@ type path struct {
 	name     string
 	metric   metric
 	goal     goal
-	subjects []subject // ratios are against the first, unless noRaw
-	noRaw    bool      // nothing raw to compare with
-	stretch  int       // makes turns so many times longer; 0: as asked for
-	slices   int       // divides a turn into so many, because many short ones are less at the mercy of the machine; 0: one
+	subjects []subject     // ratios are against the first, unless noRaw
+	noRaw    bool          // nothing raw to compare with
+	stretch  int           // makes turns so many times longer; 0: as asked for
+	slice    time.Duration // divides longer turns into ones of this length, because many short ones are less at the mercy of the machine; 0: not
 }
 
 // A subject is one way to do the work.
@@ -39,6 +39,7 @@ type turn func(ctx context.Context, dur time.Duration) (sample, error)
 // A sample is what one turn measured.
 type sample struct {
 	events    int64
+	before    int64 // events of the same turn that were done before the measured time
 	elapsed   time.Duration
 	mallocs   uint64
 	latencies latencies // of single events, where the path measures them
@@ -52,12 +53,12 @@ func (s sample) perEvent() float64 { return float64(s.elapsed) / float64(max(1, 
 
 func (s sample) allocs() float64 { return float64(s.mallocs) / float64(max(1, s.events)) }
 
-// measure lets the subjects take turns, reps times each after one short turn to warm up. A subject that fails takes
-// no more turns and has no row; when it is the first, nothing has.
+// measure lets the subjects take turns, reps times each after one short turn to warm up; every other time the last goes
+// first, so that none has an advantage of its place. A subject that fails takes no more turns and has no row; when it
+// is the first, nothing has.
 func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) (rows []row, err error) {
 	defer func() { err = errors.Join(err, l.endPath()) }()
-	slices := max(1, p.slices)
-	dur, reps = dur*time.Duration(max(1, p.stretch))/time.Duration(slices), reps*slices
+	dur, reps = p.divide(dur, reps)
 	turns := make([]turn, len(p.subjects))
 	errs := make([]error, len(p.subjects))
 	for i, s := range p.subjects {
@@ -68,14 +69,18 @@ func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) 
 		})
 	}
 	samples := make([][]sample, len(p.subjects))
-	for range reps {
-		for i, t := range turns {
+	for rep := range reps {
+		for k := range turns {
+			i := k
+			if rep%2 == 1 {
+				i = len(turns) - 1 - k
+			}
 			if errs[i] != nil || errs[0] != nil {
 				continue
 			}
 			runtime.GC() // nobody pays for the garbage of the turn before
 			var one sample
-			p.labelled(ctx, i, func(ctx context.Context) { one, errs[i] = t(ctx, dur) })
+			p.labelled(ctx, i, func(ctx context.Context) { one, errs[i] = turns[i](ctx, dur) })
 			samples[i] = append(samples[i], one)
 		}
 	}
@@ -87,6 +92,15 @@ func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) 
 		}
 	}
 	return rows, err
+}
+
+// divide is how long a turn lasts and how many there are of each subject, where reps turns of dur are asked for.
+func (p path) divide(dur time.Duration, reps int) (time.Duration, int) {
+	dur *= time.Duration(max(1, p.stretch))
+	if p.slice <= 0 || dur <= p.slice {
+		return dur, reps
+	}
+	return p.slice, reps * int(dur/p.slice)
 }
 
 // row sums up the turns of subject i.
@@ -101,8 +115,9 @@ func (p path) row(i int, samples [][]sample) row {
 	}
 	r.Share = medianOf(samples[i], func(s sample) float64 { return s.share })
 	if !p.noRaw {
-		ratio := pairedRatio(samples[0], samples[i], p.metric.of)
-		r.RatioToRaw = &ratio
+		ratios := pairedRatios(samples[0], samples[i], p.metric.of)
+		ratio := median(ratios)
+		r.RatioToRaw, r.RatioError = &ratio, medianError(ratios)
 	}
 	if r.Subject == subjectOurs && p.goal.extraNs > 0 {
 		ns := medianOf(samples[i], sample.perEvent) - medianOf(samples[0], sample.perEvent)

@@ -32,12 +32,42 @@ func TestRatioIsTheMedianOfTheTurnsRatios(t *testing.T) {
 		return samples
 	}
 	// The ratio of the medians would be 0.5: the machine was twice as fast in the second turn.
-	got := pairedRatio(of(100, 200, 100), of(80, 160, 10), sample.rate)
+	got := median(pairedRatios(of(100, 200, 100), of(80, 160, 10), sample.rate))
 	if got != 0.8 {
-		t.Errorf("pairedRatio = %v, want 0.8", got)
+		t.Errorf("the median of the ratios is %v, want 0.8", got)
 	}
-	if got := pairedRatio(of(0), of(10), sample.rate); got != 0 {
-		t.Errorf("pairedRatio to nothing = %v, want 0", got)
+	if got := median(pairedRatios(of(0), of(10), sample.rate)); got != 0 {
+		t.Errorf("the ratio to nothing is %v, want 0", got)
+	}
+}
+
+func TestTheErrorOfARatioShrinksWithTheTurns(t *testing.T) {
+	spread := func(n int) (values []float64) {
+		for i := range n {
+			values = append(values, 0.9+0.2*float64(i)/float64(n))
+		}
+		return values
+	}
+	if got := medianError(spread(fewest - 1)); got != 0 {
+		t.Errorf("of few values: %v, want 0", got)
+	}
+	few, many := medianError(spread(16)), medianError(spread(1600))
+	if few < 0.02 || few > 0.03 || many < few/11 || many > few/9 {
+		t.Errorf("of 16 values %v, of 1600 %v; want 0.02 to 0.03, and a tenth of it", few, many)
+	}
+}
+
+func TestALeadIsNotMeasured(t *testing.T) {
+	var calls int64
+	s, err := afterLead(t.Context(), 6*time.Millisecond, 2, func(done int64) error {
+		if done != 2*calls {
+			t.Errorf("call %d is told that %d are done", calls, done)
+		}
+		calls++
+		return nil
+	})
+	if err != nil || s.before == 0 || s.events == 0 || s.before+s.events != 2*calls {
+		t.Errorf("sample = %+v, %v after %d calls of two; want some before and some measured", s, err, calls)
 	}
 }
 
@@ -71,7 +101,7 @@ func TestSubjectsTakeTurns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{subjectRaw, subjectOurs, subjectRaw, subjectOurs, subjectRaw, subjectOurs} // the first pair warms up
+	want := []string{subjectRaw, subjectOurs, subjectRaw, subjectOurs, subjectOurs, subjectRaw} // the first pair warms up
 	if !slices.Equal(order, want) {
 		t.Errorf("order = %v, want %v", order, want)
 	}
@@ -83,14 +113,14 @@ func TestSubjectsTakeTurns(t *testing.T) {
 
 func TestAPathMayHaveLongerTurnsInSlices(t *testing.T) {
 	var durs []time.Duration
-	p := path{name: "p", stretch: 2, slices: 4, subjects: []subject{{subjectRaw, func(context.Context, *lab) (turn, error) {
+	p := path{name: "p", stretch: 2, slice: time.Second, subjects: []subject{{subjectRaw, func(context.Context, *lab) (turn, error) {
 		return func(_ context.Context, dur time.Duration) (sample, error) {
 			durs = append(durs, dur)
 			return sample{events: 1, elapsed: time.Second}, nil
 		}, nil
 	}}}}
 	rows, err := p.measure(t.Context(), newLab(t.Context()), 2*time.Second, 3)
-	if err != nil || rows[0].Turns != 12 || durs[1] != time.Second {
+	if err != nil || rows[0].Turns != 12 || len(durs) != 13 || durs[1] != time.Second {
 		t.Errorf("got %+v, %v and turns of %v, want 12 of a second", rows, err, durs)
 	}
 }

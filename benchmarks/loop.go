@@ -36,6 +36,17 @@ func inBatches(ctx context.Context, dur time.Duration, n int, do func(done int64
 	})
 }
 
+// afterLead is inBatches of which the first third is not measured, so that what is granted to a burst is used up.
+func afterLead(ctx context.Context, dur time.Duration, n int, do func(done int64) error) (sample, error) {
+	lead, err := inBatches(ctx, dur/3, n, do)
+	if err != nil {
+		return lead, err
+	}
+	s, err := inBatches(ctx, dur-dur/3, n, func(done int64) error { return do(lead.events + done) })
+	s.before = lead.events
+	return s, err
+}
+
 // fromCallers calls do for single events from many goroutines, for dur.
 func fromCallers(ctx context.Context, dur time.Duration, callers int, do func(done int64) error) (sample, error) {
 	return timed(func() (int64, error) {

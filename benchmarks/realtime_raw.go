@@ -119,11 +119,11 @@ func rawNotify(ctx context.Context, l *lab) (turn, error) {
 // realtimePaths compare what stands between a publisher and a listener.
 func realtimePaths() []path {
 	return []path{
-		{name: "dispatcher-redis", goal: goal{atLeast: 0.7}, subjects: []subject{
+		{name: "dispatcher-redis", goal: goal{atLeast: 0.7}, slice: 200 * time.Millisecond, subjects: []subject{
 			{subjectRaw, rawPublish(256)},
 			{subjectOurs, oursDispatch(100)},
 		}},
-		{name: "notify-latency", metric: p99, goal: goal{atMost: 1.3, aim: 1.2}, stretch: 2, slices: 4, subjects: []subject{
+		{name: "notify-latency", metric: p99, goal: goal{atMost: 1.3, aim: 1.2}, stretch: 2, slice: 500 * time.Millisecond, subjects: []subject{
 			{subjectRaw, rawNotify},
 			{subjectOurs, oursNotify},
 		}},

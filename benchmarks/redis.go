@@ -3,17 +3,21 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	wmredis "github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
+// appendSlice is a turn of an append to Redis.
+const appendSlice = 200 * time.Millisecond
+
 // redisPaths compare Redis Streams: append in batches and from many callers, consume in a group.
 func redisPaths() []path {
 	var entries stock
 	appends := func(name string, least float64, loop publishLoop) path {
-		return path{name: name, goal: goal{atLeast: least}, subjects: []subject{
+		return path{name: name, goal: goal{atLeast: least}, slice: appendSlice, subjects: []subject{
 			appending(subjectRaw, rawRedis, loop),
 			appending(subjectOurs, oursRedis, loop),
 			appending(subjectWatermill, watermillRedis, loop),
@@ -23,14 +27,14 @@ func redisPaths() []path {
 		appends("redis-append-100", 0.90, batches(100)),
 		appends("redis-append-64callers", 1.5, callers(64)),
 		{
-			name: "redis-append-100-tls", goal: goal{atLeast: 0.90},
+			name: "redis-append-100-tls", goal: goal{atLeast: 0.90}, slice: appendSlice,
 			subjects: []subject{
 				appending(subjectRaw, rawRedisTLS, batches(100)),
 				appending(subjectOurs, oursRedisTLS, batches(100)),
 			},
 		},
 		{
-			name: "redis-append-100-ordered", goal: goal{atLeast: 0.80},
+			name: "redis-append-100-ordered", goal: goal{atLeast: 0.80}, slice: appendSlice,
 			subjects: []subject{
 				appending(subjectRaw, rawRedis, batches(100)),
 				appending(subjectOurs, oursRedisOrdered, batches(100)),
@@ -90,8 +94,8 @@ func (r *redisLab) appended(ctx context.Context, work func(stream string) (sampl
 	if err != nil {
 		return s, err
 	}
-	if stored != s.events {
-		return s, fmt.Errorf("XLEN is %d after %d appended events", stored, s.events)
+	if stored != s.before+s.events {
+		return s, fmt.Errorf("XLEN is %d after %d appended events", stored, s.before+s.events)
 	}
 	return s, r.Del(ctx, stream).Err()
 }

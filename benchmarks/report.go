@@ -14,7 +14,8 @@ type row struct {
 	Path           string    `json:"path"`
 	Subject        string    `json:"subject"`
 	EventsPerS     float64   `json:"events_per_s"`
-	RatioToRaw     *float64  `json:"ratio_to_raw"` // of the metric; null where nothing raw does the work
+	RatioToRaw     *float64  `json:"ratio_to_raw"`          // of the metric; null where nothing raw does the work
+	RatioError     float64   `json:"ratio_error,omitempty"` // standard error of the ratio, where there are turns enough to tell
 	AllocsPerEvent float64   `json:"allocs_per_event"`
 	Metric         string    `json:"metric"` // what the ratio compares; a ratio of latencies is better when less
 	P50us          float64   `json:"p50_us,omitempty"`
@@ -137,18 +138,23 @@ func table(out io.Writer, rows []row) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "%s\tevents/s\t%s ratio\tallocs/event\tp50 µs\tp99 µs\tRSS MB\tgoal\t\t\n", rows[0].Path, rows[0].Metric)
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%s\t%s\t%s\t%s\t%s\t\n", r.Subject, count(r.EventsPerS), ratioText(r.RatioToRaw),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%s\t%s\t%s\t%s\t%s\t\n", r.Subject, count(r.EventsPerS), ratioText(r.RatioToRaw, r.RatioError),
 			r.AllocsPerEvent, some(r.P50us), some(r.P99us), r.Memory, r.Goal, reachedText(r.Reached))
 	}
 	fmt.Fprintln(w)
 	return w.Flush()
 }
 
-func ratioText(ratio *float64) string {
+// ratioText is the ratio with its standard error, where that is known.
+func ratioText(ratio *float64, about float64) string {
 	if ratio == nil {
 		return "-"
 	}
-	return strconv.FormatFloat(*ratio, 'f', 3, 64)
+	text := strconv.FormatFloat(*ratio, 'f', 3, 64)
+	if about > 0 {
+		text += " ±" + strconv.FormatFloat(about, 'f', 3, 64)
+	}
+	return text
 }
 
 func reachedText(reached *bool) string {

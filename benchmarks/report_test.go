@@ -13,7 +13,7 @@ func someRows() []row {
 	one, ours := 1.0, 0.874
 	rows := []row{
 		{Path: "redis-append-100", Subject: subjectRaw, EventsPerS: 250_000, RatioToRaw: &one, AllocsPerEvent: 9, Metric: "events/s", Turns: 3},
-		{Path: "redis-append-100", Subject: subjectOurs, EventsPerS: 218_500, RatioToRaw: &ours, AllocsPerEvent: 4.2, Metric: "events/s", Turns: 3},
+		{Path: "redis-append-100", Subject: subjectOurs, EventsPerS: 218_500, RatioToRaw: &ours, RatioError: 0.012, AllocsPerEvent: 4.2, Metric: "events/s", Turns: 3},
 	}
 	rows[1].Goal, rows[1].Reached = goal{atLeast: 0.9}.judge(rows[1])
 	return rows
@@ -36,7 +36,7 @@ func TestJSONIsOneObjectARow(t *testing.T) {
 	}
 	for k, want := range map[string]any{
 		"path": "redis-append-100", "subject": "dualstream", "events_per_s": 218_500.0, "ratio_to_raw": 0.874,
-		"allocs_per_event": 4.2, "goal": "≥ 0.90", "goal_reached": false,
+		"ratio_error": 0.012, "allocs_per_event": 4.2, "goal": "≥ 0.90", "goal_reached": false,
 	} {
 		if got[k] != want {
 			t.Errorf("%s = %v, want %v", k, got[k], want)
@@ -54,7 +54,7 @@ func TestTableNamesPathSubjectsAndGoals(t *testing.T) {
 	if err := r.end(); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"redis-append-100", "dualstream", "218.5k", "0.874", "4.2", "≥ 0.90", "not reached", "\n0 of 1 goals reached; not reached: redis-append-100\n"} {
+	for _, want := range []string{"redis-append-100", "dualstream", "218.5k", "0.874 ±0.012", "4.2", "≥ 0.90", "not reached", "\n0 of 1 goals reached; not reached: redis-append-100\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
 		}

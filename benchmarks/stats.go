@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -26,15 +27,30 @@ func medianOf(samples []sample, of func(sample) float64) float64 {
 	return median(values)
 }
 
-// pairedRatio is the median of the ratios of subject to reference, turn by turn.
-func pairedRatio(reference, subject []sample, of func(sample) float64) float64 {
+// pairedRatios are the ratios of subject to reference, turn by turn.
+func pairedRatios(reference, subject []sample, of func(sample) float64) []float64 {
 	ratios := make([]float64, 0, len(subject))
 	for i := range subject {
 		if base := of(reference[i]); base > 0 {
 			ratios = append(ratios, of(subject[i])/base)
 		}
 	}
-	return median(ratios)
+	return ratios
+}
+
+// fewest ratios of which the spread tells something.
+const fewest = 8
+
+// medianError is about the standard error of the median of values, by the distance of their quartiles, and 0 where
+// there are too few.
+func medianError(values []float64) float64 {
+	n := len(values)
+	if n < fewest {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	deviation := (sorted[3*n/4] - sorted[n/4]) / 1.349 // of a normal distribution
+	return 1.2533 * deviation / math.Sqrt(float64(n))
 }
 
 // latencies are those of single events, in any order.
