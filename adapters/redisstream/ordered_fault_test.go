@@ -86,6 +86,24 @@ func TestADeletedStreamOrGroupIsMadeAgain(t *testing.T) {
 	f.judge(b, orderly)
 }
 
+// TestAGroupThatVanishesBetweenTwoOwnersGoesOnWhereTheFirstLeftIt has the second one find the lease taken for a while.
+func TestAGroupThatVanishesBetweenTwoOwnersGoesOnWhereTheFirstLeftIt(t *testing.T) {
+	t.Parallel()
+	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
+	b, raw := open(t, Config{Connection: Connection{Addr: addr}, LeaseTTL: 2 * time.Second}), client(t, addr)
+	g := durable.Group{Name: "g", Topics: durable.Topics(topic)}
+	first := join(t, b, g)
+	store(t, b, topic, 0, 10)
+	must(t, first.Ack(t.Context(), fetch(t, first, 10)[:7]...))
+	must(t, first.Close(t.Context()))
+	must(t, raw.Set(t.Context(), newPlace(topic, 0, 1).leaseKey("g"), "another", 3*time.Second).Err())
+	second := join(t, b, g)
+	must(t, raw.XGroupDestroy(t.Context(), topic, "g").Err())
+	if got := fetch(t, second, 3)[0].Message.UUID; got != "id-7" {
+		t.Errorf("the second owner begins at %s, want id-7, the first that is not acknowledged", got)
+	}
+}
+
 func TestAServerThatStoodStillOrRestartsIsServedInOrder(t *testing.T) {
 	for name, fault := range map[string]func(f *fleet, r *testenv.RedisServer, l *logs){
 		"frozen": func(f *fleet, r *testenv.RedisServer, l *logs) {

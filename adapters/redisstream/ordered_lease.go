@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dualstream/dualstream/durable"
@@ -195,10 +196,27 @@ func (c *ordered) taken(ctx context.Context, p *part, reply []any, begun time.Du
 	return nil
 }
 
-// enrollAgain makes the group of a partition that nobody owns again. A group of the other ordering ends the membership.
+// enrollAgain makes the group of a partition that nobody owns again: where its last owner left it, or began, as long as
+// the stream is the same. A group of the other ordering ends the membership.
 func (c *ordered) enrollAgain(ctx context.Context, p *part) error {
 	c.tellRemade(p.place)
-	err := c.b.enrollAt(ctx, c.group, p.place, beginning)
+	kept, err := c.b.control.HMGet(ctx, p.groupKey(c.group.Name), "at", "left").Result()
+	if err != nil {
+		return unavailable(err)
+	}
+	info, _, err := c.b.info(ctx, p.key)
+	if err != nil {
+		return err
+	}
+	id := beginning
+	for _, field := range kept {
+		text, _ := field.(string)
+		at, _, _ := strings.Cut(text, " ") // a journal begins with its position
+		if _, _, ok := parseID(at); ok && compareIDs(id, at) < 0 && compareIDs(at, info.LastGeneratedID) <= 0 {
+			id = at
+		}
+	}
+	err = c.b.enrollAt(ctx, c.group, p.place, id)
 	if errors.Is(err, ErrOrdering) {
 		c.fail(err)
 	}
