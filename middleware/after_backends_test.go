@@ -17,6 +17,7 @@ import (
 )
 
 func TestWhatFollowsAPoisoningHoldsOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		topic := testenv.Name(t, "orders")
 		topics(t, b, topic, topic+".poison")
@@ -52,6 +53,7 @@ func TestWhatFollowsAPoisoningHoldsOnAnyBackend(t *testing.T) {
 }
 
 func TestABrokenDeployIsPausedOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		const n, most = 60, 3
 		topic := testenv.Name(t, "orders")
@@ -87,6 +89,7 @@ func TestABrokenDeployIsPausedOnAnyBackend(t *testing.T) {
 }
 
 func TestWhatCannotBeDecodedIsPoisonedWithItsBytesOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		topic := testenv.Name(t, "orders")
 		topics(t, b, topic, topic+".poison", topic+".out")
@@ -111,6 +114,7 @@ func TestWhatCannotBeDecodedIsPoisonedWithItsBytesOnAnyBackend(t *testing.T) {
 }
 
 func TestKeysWaitInOrderForTheirTiersOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		topic := testenv.Name(t, "orders")
 		topics(t, b, topic, topic+".poison")

@@ -57,6 +57,7 @@ func topics(t *testing.T, b durable.Backend, names ...string) {
 }
 
 func TestTheStackLosesNothingOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		const n, keys = 200, 7
 		topic := testenv.Name(t, "orders")
@@ -124,6 +125,7 @@ func TestTheStackLosesNothingOnAnyBackend(t *testing.T) {
 }
 
 func TestAnEventWhosePoisonTopicIsDownSurvivesARestartOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		topic := testenv.Name(t, "orders")
 		topics(t, b, topic, topic+".poison")
@@ -148,6 +150,7 @@ func TestAnEventWhosePoisonTopicIsDownSurvivesARestartOnAnyBackend(t *testing.T)
 }
 
 func TestLongErrorsAndAThousandKeysAreKeptOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		topic := testenv.Name(t, "orders")
 		topics(t, b, topic)
@@ -168,6 +171,7 @@ func TestLongErrorsAndAThousandKeysAreKeptOnAnyBackend(t *testing.T) {
 }
 
 func TestABatchWithPermanentFailuresIsStoredOnceOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		const n = 500
 		topic := testenv.Name(t, "orders")

@@ -110,6 +110,7 @@ func killed(t *testing.T, b durable.Backend, helper, kind, addr, line string, n 
 }
 
 func TestAProcessKilledBetweenPoisonAndAcknowledgementDuplicatesAndLosesNothing(t *testing.T) {
+	t.Parallel()
 	onBrokers(t, func(t *testing.T, kind, addr string, b durable.Backend) {
 		const n = 20
 		topic, group, hung := killed(t, b, "poison", kind, addr, "poisoned ", n)
@@ -129,6 +130,7 @@ func TestAProcessKilledBetweenPoisonAndAcknowledgementDuplicatesAndLosesNothing(
 }
 
 func TestAProcessKilledInABackoffLosesNothingAndPoisonsNothing(t *testing.T) {
+	t.Parallel()
 	onBrokers(t, func(t *testing.T, kind, addr string, b durable.Backend) {
 		const n = 10
 		topic, group, _ := killed(t, b, "backoff", kind, addr, "waits ", n)

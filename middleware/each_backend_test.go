@@ -204,6 +204,7 @@ type writer struct{ out *log[string] }
 func (w writer) Write(p []byte) (int, error) { w.out.add(string(p)); return len(p), nil }
 
 func TestEachPolicyHoldsOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		for name, try := range eachPolicy {
 			t.Run(name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestWhatCannotBePublishedIsRetriedAndPoisonedAndNothingSpinsOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		for name, begin := range map[string]func(c *middleware.Chain, group, in, out string, h message.HandlerFunc) (end func()){
 			"process": func(c *middleware.Chain, group, in, _ string, h message.HandlerFunc) func() {
@@ -61,6 +62,7 @@ func TestWhatCannotBePublishedIsRetriedAndPoisonedAndNothingSpinsOnAnyBackend(t 
 }
 
 func TestAShutdownInABackoffReturnsAndLeavesTheEventOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		topic, group, router := testenv.Name(t, "orders"), testenv.Name(t, "g"), testenv.Name(t, "r")
 		topics(t, b, topic, topic+".poison", topic+".out")

@@ -28,6 +28,7 @@ func typed(t testing.TB, kind string) *message.Message {
 }
 
 func TestFilterPassesByTypePatternOrFunctionAndAcknowledgesTheRest(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		topic := testenv.Name(t, "orders")
 		topics(t, b, topic)

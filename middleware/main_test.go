@@ -11,5 +11,6 @@ import (
 // TestMain ignores the clock of sarama's metrics: there is one for the life of a process.
 func TestMain(m *testing.M) {
 	testenv.RunHelper(crashing())
+	testenv.SideBySide(4)
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }

@@ -49,6 +49,7 @@ func routed(t *testing.T, b durable.Backend, group, in, out string, chain *middl
 }
 
 func TestAPlainRouterOnASubscriberHasThePoliciesOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		in, out, group := testenv.Name(t, "orders"), testenv.Name(t, "invoices"), testenv.Name(t, "g")
 		topics(t, b, in, out, in+".poison")

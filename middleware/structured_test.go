@@ -25,6 +25,7 @@ func foreign(id, kind string) *message.Message {
 }
 
 func TestStructuredEventsOfOthersAreKnownByTheirAttributesOnAnyBackend(t *testing.T) {
+	t.Parallel()
 	onBackends(t, func(t *testing.T, b durable.Backend) {
 		topic := testenv.Name(t, "orders")
 		topics(t, b, topic, topic+".poison")

@@ -11,6 +11,7 @@ import (
 
 // TestConformanceOnAClusterByItsSettings is on connections of the store's own, one to each master.
 func TestConformanceOnAClusterByItsSettings(t *testing.T) {
+	t.Parallel()
 	cluster := testenv.StartRedisCluster(t)
 	dedupetest.Run(t, func(t testing.TB) middleware.DedupeStore {
 		return open(t, redisdedupe.Config{Connection: redisdedupe.Connection{Cluster: redisdedupe.Cluster{Addrs: cluster.Addrs()}}})

@@ -77,8 +77,10 @@ func processAndHang() {
 }
 
 func TestAProcessKilledBetweenReservationAndConfirmationIsFollowedByOneThatHandlesTheRest(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"redis", "kafka"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			cfg := at(testenv.Redis(t))
 			cfg.Prefix = testenv.Name(t, "dedupe:")
 			broker := cfg.Addr

@@ -38,6 +38,7 @@ func reserveAndHang() {
 }
 
 func TestACrashBetweenReservationAndConfirmationIsHandledAgain(t *testing.T) {
+	t.Parallel()
 	cfg := at(testenv.Redis(t))
 	cfg.Prefix = testenv.Name(t, "dedupe:")
 	p := testenv.Reexec(t, "reserve", crashAddr+"="+cfg.Addr, crashPrefix+"="+cfg.Prefix)

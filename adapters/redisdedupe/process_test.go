@@ -45,6 +45,7 @@ func (s *successes) len() int {
 }
 
 func TestEveryEventSucceedsOnceOnEveryBackend(t *testing.T) {
+	t.Parallel()
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	backends := map[string]func(t *testing.T) (durable.Backend, error){
 		"memory": func(*testing.T) (durable.Backend, error) { return memory.New(memory.Config{Logger: logger}) },

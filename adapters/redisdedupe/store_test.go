@@ -21,6 +21,7 @@ import (
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
+	testenv.SideBySide(4)
 	testenv.Main(m, map[string]func(){"reserve": reserveAndHang, "process": processAndHang})
 }
 
@@ -50,6 +51,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestConformanceOnACluster(t *testing.T) {
+	t.Parallel()
 	cluster := testenv.StartRedisCluster(t)
 	dedupetest.Run(t, func(t testing.TB) middleware.DedupeStore {
 		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs()})

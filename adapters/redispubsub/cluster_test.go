@@ -22,6 +22,7 @@ func onCluster(c *testenv.Cluster) func(*Config) {
 func classic(cfg *Config) { cfg.Classic = true }
 
 func TestConformanceOnACluster(t *testing.T) {
+	t.Parallel()
 	c := testenv.StartRedisCluster(t)
 	for name, tune := range map[string][]func(*Config){"sharded": {onCluster(c)}, "classic": {onCluster(c), classic}} {
 		t.Run(name, func(t *testing.T) {
@@ -40,6 +41,7 @@ func TestConformanceOnACluster(t *testing.T) {
 }
 
 func TestPatternsAreRefusedOnAClusterWithTheRemedy(t *testing.T) {
+	t.Parallel()
 	c := testenv.StartRedisCluster(t)
 	b := open(t, "", onCluster(c))
 	if b.Capabilities().Patterns {
@@ -67,6 +69,7 @@ func spread(n int) []string {
 
 // TestAChannelWhoseSlotMovesIsHeardAgainBehindAGap moves the slot of one of many channels, which others stay out of.
 func TestAChannelWhoseSlotMovesIsHeardAgainBehindAGap(t *testing.T) {
+	t.Parallel()
 	c := testenv.StartRedisCluster(t)
 	b := open(t, "", onCluster(c))
 	channels := spread(30)
@@ -107,6 +110,7 @@ func await(t *testing.T, s realtime.Subscription, id string) {
 }
 
 func TestAMasterThatDiesIsFollowedBehindAGap(t *testing.T) {
+	t.Parallel()
 	c := testenv.StartRedisClusterWith(t, testenv.ClusterOptions{Replicas: true})
 	b := open(t, "", onCluster(c), quickProbe)
 	channels := spread(12)

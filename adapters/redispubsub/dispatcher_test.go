@@ -14,10 +14,12 @@ import (
 
 // TestMain ignores links of the proxy whose client left amid a write: they keep their sender for ever.
 func TestMain(m *testing.M) {
+	testenv.SideBySide(4)
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"))
 }
 
 func TestADispatcherRecoversFromEveryFault(t *testing.T) {
+	t.Parallel()
 	faults := []struct {
 		name       string
 		do, repair func(*testenv.RedisServer)

@@ -81,6 +81,7 @@ func TestSharedKafkaStores(t *testing.T) {
 }
 
 func TestARestartedKafkaHasItsData(t *testing.T) {
+	t.Parallel()
 	k := StartKafka(t, KafkaOptions{Proxied: true})
 	topic := createTopic(t, k.Brokers(), 1)
 	send(t, k.Brokers(), topic)
@@ -96,6 +97,7 @@ func TestARestartedKafkaHasItsData(t *testing.T) {
 }
 
 func TestThreeBrokersSurviveOne(t *testing.T) {
+	t.Parallel()
 	k := StartKafka(t, KafkaOptions{Nodes: 3})
 	topic := createTopic(t, k.Brokers(), 3)
 	send(t, k.Brokers(), topic)

@@ -99,6 +99,7 @@ func TestReplicaFollows(t *testing.T) {
 }
 
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
 	s := StartSentinel(t)
 	c, old := s.Client(), s.Master()
 	if err := c.Set(t.Context(), "k", "v", 0).Err(); err != nil {
@@ -119,6 +120,7 @@ func TestSentinelFailover(t *testing.T) {
 }
 
 func TestClusterNodeRestarts(t *testing.T) {
+	t.Parallel()
 	c := StartRedisCluster(t)
 	client := c.Client()
 	keys := []string{"a", "b", "c", "d", "e", "f"}
