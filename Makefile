@@ -28,9 +28,9 @@ lint: $(LINTER) ## Run go vet, golangci-lint and the dependency check of the cor
 	if [ -n "$$bad" ]; then echo "the core packages reach: $$bad"; exit 1; fi
 	$(call in-modules,$(GO) vet ./...)
 
-vuln: ## Look for known vulnerabilities that the code reaches; needs the database, see VULNDB
-	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) -db $(VULNDB) $(PKGS)
-	$(call in-modules,$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) -db $(VULNDB) ./...)
+vuln: ## Look for known vulnerabilities that the code and its tests reach; needs the database, see VULNDB
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) -test -db $(VULNDB) $(PKGS)
+	$(call in-modules,$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) -test -db $(VULNDB) ./...)
 
 $(LINTER):
 	mkdir -p $(BIN)
