@@ -17,6 +17,7 @@ func pauseChecks() []check {
 	return []check{
 		{Name: "Pause/AFullPartitionStopsNeitherItsSiblings", Needs: spread, Run: fullPartition},
 		{Name: "Pause/HoldsOneClaimBackUntilItIsResumed", Needs: spread, Run: pauseOne},
+		{Name: "Pause/LosesNothingHoweverOften", Needs: spread, Run: pauseOften},
 	}
 }
 

@@ -1,7 +1,9 @@
 package durabletest
 
 import (
+	"context"
 	"fmt"
+	"sync"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -47,6 +49,67 @@ func pauseOne(e *env) {
 		e.asStored(append(e.collect(c, n), e.quiet(c)...), late)
 		e.leave(c)
 	}
+}
+
+// pauseOften has claims paused and resumed all the time while they are fetched from, under each ordering. It asks nothing
+// of a consumer that is no Pauser.
+func pauseOften(e *env) {
+	b := e.open()
+	one, two := e.twoKeys(b)
+	for _, ordering := range []durable.Ordering{durable.PerKey, durable.None} {
+		topic := e.NewTopic(e.TB, 2)
+		c := e.join(b, group(topic, ordering))
+		p, can := c.(durable.Pauser)
+		if !can {
+			continue
+		}
+		const n = 200
+		first, more := append(keyed("one", one, n), keyed("two", two, n)...), append(keyed("more", one, n), keyed("most", two, n)...)
+		e.append(b, topic, first...)
+		got := e.pairs(c, 2*n) // so that the claims are known
+		claims := map[*durable.Claim]bool{}
+		for _, d := range got {
+			claims[d.Claim] = true
+		}
+		var flicker sync.WaitGroup
+		ctx, stop := context.WithCancel(e.Ctx)
+		begun := make(chan struct{})
+		flicker.Go(func() {
+			for round := 0; ctx.Err() == nil; round++ {
+				for claim := range claims {
+					p.Pause(claim)
+					p.Resume(claim)
+				}
+				if round == 10 {
+					close(begun)
+				}
+			}
+		})
+		<-begun
+		e.append(b, topic, more...)
+		got = e.pairs(c, 2*n)
+		stop()
+		flicker.Wait()
+		e.once(deliveryIDs(append(got, e.quiet(c)...)), more)
+		e.leave(c)
+	}
+}
+
+// pairs fetches and acknowledges at most two at a time, until n have come or it takes too long.
+func (e *env) pairs(c durable.Consumer, n int) (out []durable.Delivery) {
+	ctx, cancel := e.Soon()
+	defer cancel()
+	for len(out) < n && ctx.Err() == nil {
+		ds, err := c.Fetch(ctx, 2)
+		if err != nil && ctx.Err() == nil {
+			e.Logf("Fetch: %v (transient)", err)
+		}
+		out = append(out, ds...)
+		if len(ds) > 0 {
+			e.ack(c, ds)
+		}
+	}
+	return out
 }
 
 func group(topic string, ordering durable.Ordering) durable.Group {

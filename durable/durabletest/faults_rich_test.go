@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -237,6 +238,18 @@ func pauseFaults() []fault {
 				ds, err := p.Consumer.Fetch(ctx, n)
 				if resumed && len(ds) > 0 {
 					resumed = false
+					ds = ds[1:]
+				}
+				return ds, err
+			}
+		})},
+		{name: "loses what it held back now and then", check: "Pause/LosesNothingHoweverOften", wrap: pausers(func(p *pausing) {
+			var resumed atomic.Int64
+			p.Pauser = pausesOnly{p.Pauser, p.Pause, func(c *durable.Claim) { resumed.Add(1); p.Pauser.(pausesOnly).Pauser.Resume(c) }}
+			p.fetch = func(ctx context.Context, n int) ([]durable.Delivery, error) {
+				ds, err := p.Consumer.Fetch(ctx, n)
+				if resumed.Load() > 10 && len(ds) > 0 {
+					resumed.Store(-1e9)
 					ds = ds[1:]
 				}
 				return ds, err
