@@ -22,7 +22,6 @@ func onCluster(c *testenv.Cluster) func(*Config) {
 func classic(cfg *Config) { cfg.Classic = true }
 
 func TestConformanceOnACluster(t *testing.T) {
-	t.Parallel()
 	c := testenv.StartRedisCluster(t)
 	for name, tune := range map[string][]func(*Config){"sharded": {onCluster(c)}, "classic": {onCluster(c), classic}} {
 		t.Run(name, func(t *testing.T) {

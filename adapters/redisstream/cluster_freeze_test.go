@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"runtime/pprof"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func frozenAppends(t *testing.T, ls loads) {
 	for durable.Partition(key, 2) != 0 {
 		key += "!"
 	}
-	before := runtime.NumGoroutine()
+	before := goroutinesOf(t)
 	for round := range 3 {
 		var callers sync.WaitGroup
 		for i := range 50 {
@@ -46,7 +47,29 @@ func frozenAppends(t *testing.T, ls loads) {
 		}
 		callers.Wait()
 	}
-	testenv.Await(t, time.Minute, func() bool { return runtime.NumGoroutine() < before+50 }, "the callers leave no goroutines behind")
+	testenv.Await(t, time.Minute, func() bool { return goroutinesOf(t) < before+50 }, "the callers leave no goroutines behind")
+}
+
+// markGoroutines has goroutinesOf count this goroutine, and what it starts from now on.
+func markGoroutines(t *testing.T) {
+	pprof.SetGoroutineLabels(pprof.WithLabels(t.Context(), pprof.Labels("test", t.Name())))
+}
+
+// goroutinesOf is how many goroutines a test has that has marked them, whatever runs beside it.
+func goroutinesOf(t *testing.T) (n int) {
+	t.Helper()
+	var profile strings.Builder
+	must(t, pprof.Lookup("goroutine").WriteTo(&profile, 1))
+	alike := 0 // goroutines of the entry
+	for line := range strings.Lines(profile.String()) {
+		if _, err := fmt.Sscanf(line, "%d @", &alike); err != nil && strings.HasPrefix(line, "# labels:") && strings.Contains(line, t.Name()) {
+			n += alike
+		}
+	}
+	if n == 0 {
+		t.Fatal("no goroutine is marked")
+	}
+	return n
 }
 
 // appendInVain appends an event of a partition that is frozen.
@@ -67,9 +90,10 @@ func (l *load) appendInVain(id, key string) {
 }
 
 // TestAMasterThatStandsStillUnderLoadFailsAppendsInTime freezes the master of one of two partitions of each ordering,
-// whose cluster has nobody to follow it. The other partitions go on, and after the thaw all do. It counts goroutines, and
-// therefore runs alone.
+// whose cluster has nobody to follow it. The other partitions go on, and after the thaw all do.
 func TestAMasterThatStandsStillUnderLoadFailsAppendsInTime(t *testing.T) {
+	t.Parallel()
+	markGoroutines(t)
 	c := testenv.StartRedisClusterWith(t, testenv.ClusterOptions{
 		Redis: testenv.RedisOptions{Settings: []string{"--cluster-require-full-coverage", "no"}},
 	})
