@@ -66,6 +66,13 @@ func TestEveryBlockOfTheGuideIsPartOfTheExample(t *testing.T) {
 	}
 }
 
+// TestTheExampleCanBeCopied holds that a program elsewhere may import all that the example and its tests do.
+func TestTheExampleCanBeCopied(t *testing.T) {
+	if strings.Contains(sources(t), "github.com/dualstream/dualstream/"+"internal/") {
+		t.Error("the example imports an internal package")
+	}
+}
+
 func TestTheAdaptersAreAsSmallAsTheGuideSays(t *testing.T) {
 	for dir, most := range map[string]int{"filelog": 299, "sockbus": 99} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))

@@ -15,17 +15,16 @@ import (
 
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/examples/customadapter/filelog"
-	"github.com/dualstream/dualstream/internal/testenv"
+	"github.com/dualstream/dualstream/examples/customadapter/reexec"
 )
 
 const (
 	envDir = "FILELOG_DIR"
 	topic  = "orders"
-	soon   = time.Minute
 )
 
 func TestMain(m *testing.M) {
-	testenv.Main(m, map[string]func(){"appender": appendForEver, "member": holdForEver})
+	reexec.Main(m, map[string]func(){"appender": appendForEver, "member": holdForEver})
 }
 
 func helperBackend() *filelog.Backend {
@@ -96,8 +95,8 @@ func TestNothingAcknowledgedIsLostWhenAProcessIsKilled(t *testing.T) {
 	dir := t.TempDir()
 	var acknowledged []string
 	for range 4 {
-		p := testenv.Reexec(t, "appender", envDir+"="+dir)
-		testenv.Await(t, soon, func() bool { return len(p.Lines()) > 100 }, "a hundred appends")
+		p := reexec.Start(t, "appender", envDir+"="+dir)
+		reexec.Await(t, "a hundred appends", func() bool { return len(p.Lines()) > 100 })
 		p.Kill()
 		for _, line := range p.Lines() {
 			if id, ok := strings.CutPrefix(line, "stored "); ok {
@@ -130,8 +129,8 @@ func TestAMemberStandsInForOneThatWasKilled(t *testing.T) {
 	if _, err := b.Append(t.Context(), topic, event("1", "a"), event("2", "a"), event("3", "a")); err != nil {
 		t.Fatal(err)
 	}
-	p := testenv.Reexec(t, "member", envDir+"="+dir)
-	p.AwaitLine(soon, "holds 2")
+	p := reexec.Start(t, "member", envDir+"="+dir)
+	p.AwaitLine("holds 2")
 	c, err := b.Consume(t.Context(), durable.Group{Name: "g", Topics: durable.Topics(topic)})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package filelog_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -13,7 +14,6 @@ import (
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/durable/durabletest"
 	"github.com/dualstream/dualstream/examples/customadapter/filelog"
-	"github.com/dualstream/dualstream/internal/testenv"
 )
 
 func open(t testing.TB, dir string) *filelog.Backend {
@@ -30,7 +30,7 @@ func TestConformance(t *testing.T) {
 	durabletest.Run(t, durabletest.Harness{
 		New: func(t testing.TB) durable.Backend { return open(t, dir) },
 		NewTopic: func(t testing.TB, _ int) string {
-			topic, b := testenv.Name(t, "topic"), open(t, dir)
+			topic, b := "topic-"+rand.Text(), open(t, dir)
 			for _, err := range b.Replay(t.Context(), topic, durable.Range{}) { // makes it
 				t.Fatal(err)
 			}

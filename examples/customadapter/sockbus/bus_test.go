@@ -6,11 +6,11 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 
+	"github.com/dualstream/dualstream/examples/customadapter/reexec"
 	"github.com/dualstream/dualstream/examples/customadapter/sockbus"
-	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/realtime"
 	"github.com/dualstream/dualstream/realtime/realtimetest"
 )
@@ -33,7 +33,7 @@ func open(t testing.TB, dir string) *sockbus.Bus {
 	return b
 }
 
-func TestMain(m *testing.M) { testenv.Main(m, map[string]func(){"listener": listen}) }
+func TestMain(m *testing.M) { reexec.Main(m, map[string]func(){"listener": listen}) }
 
 // listen prints what it hears.
 func listen() {
@@ -81,8 +81,8 @@ func TestAnotherBusOfTheDirectoryHears(t *testing.T) {
 
 func TestASocketOfAKilledProcessIsRemoved(t *testing.T) {
 	dir := newDir(t)
-	p := testenv.Reexec(t, "listener", envDir+"="+dir)
-	p.AwaitLine(time.Minute, "open")
+	p := reexec.Start(t, "listener", envDir+"="+dir)
+	p.AwaitLine("open")
 	p.Kill()
 	b := open(t, dir)
 	defer func() { _ = b.Close(t.Context()) }()
@@ -96,8 +96,8 @@ func TestASocketOfAKilledProcessIsRemoved(t *testing.T) {
 
 func TestAProcessThatDidNotReadIsToldThatItMissedSome(t *testing.T) {
 	dir := newDir(t)
-	p := testenv.Reexec(t, "listener", envDir+"="+dir)
-	p.AwaitLine(time.Minute, "open")
+	p := reexec.Start(t, "listener", envDir+"="+dir)
+	p.AwaitLine("open")
 	b := open(t, dir)
 	defer func() { _ = b.Close(t.Context()) }()
 	notify := func(id string, n int) {
@@ -107,12 +107,12 @@ func TestAProcessThatDidNotReadIsToldThatItMissedSome(t *testing.T) {
 		}
 	}
 	notify("first", 1)
-	p.AwaitLine(time.Minute, "none first")
-	p.Freeze()
+	p.AwaitLine("none first")
+	p.Signal(syscall.SIGSTOP)
 	notify("more than its socket holds", 5000)
-	p.Thaw()
-	testenv.Await(t, time.Minute, func() bool {
+	p.Signal(syscall.SIGCONT)
+	reexec.Await(t, "the gap is told", func() bool {
 		notify("later", 1)
 		return slices.ContainsFunc(p.Lines(), func(line string) bool { return strings.HasPrefix(line, "overflow") })
-	}, "the gap is told")
+	})
 }
