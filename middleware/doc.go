@@ -23,13 +23,18 @@
 //
 // On the publishing side Retry, Poison and Breaker have a method Append for dual.Options.Append, and Retry has Notify
 // for dual.Options.Notify; [PublisherStack] orders them. Configuration files of dual build both from the sections
-// retry, poison, tiers, dedupe, breaker, concurrency, rate_limit and timeout.
+// filter, retry, poison, tiers, dedupe, breaker, concurrency, rate_limit and timeout, and from metrics and tracing where
+// the program has the openers of prometheus and otel.
+//
+// For durable.ProcessBatch, [Chain.Batch] and Stack.Batch put the same policies around a handler of batches, and
+// dual.Stack.Batch those of a file.
 //
 // What ended in a poison topic is looked at and moved back by [Redrive].
 //
 // # Waiting
 //
 // Under durable.Process a retry is an error that the engine schedules: it holds no worker. Elsewhere, also in a router on
-// a durable.Subscriber, which knows no errors but Nack alone (see durable.Scheduled), the policy waits in place, and returns at once, with an error, when the context of the message ends. Neither case is a failure of
-// the event: it stays unacknowledged and is never poisoned.
+// a durable.Subscriber, which knows no errors but Nack alone (see durable.Scheduled), the policy waits in place, and
+// returns at once, with an error, when the context of the message ends. Neither case is a failure of the event: it stays
+// unacknowledged and is never poisoned.
 package middleware

@@ -1,9 +1,12 @@
 // Command redrive looks into a poison topic and empties it: list, show, redrive and drop what is in it.
 //
-//	redrive -config redis.yaml -topic orders.poison list
-//	redrive -config redis.yaml -topic orders.poison -class panic -since 2h show
-//	redrive -config redis.yaml -topic orders.poison -type order.created -rate 50 -dry-run redrive
-//	redrive -config redis.yaml -topic orders.poison -id 0192f0c1-… drop
+//	go run ./examples/redrive -config examples/quickstart/redis.yaml -topic orders.poison list
+//	go run ./examples/redrive -config examples/quickstart/redis.yaml -topic orders.poison -class panic -since 2h show
+//	go run ./examples/redrive -config examples/quickstart/redis.yaml -topic orders.poison -type order.created -rate 50 -dry-run redrive
+//	go run ./examples/redrive -config examples/quickstart/redis.yaml -topic orders.poison -id 0192f0c1-… drop
+//
+// A poison topic is made with its first event, by a group whose file has the section poison; until then there is nothing
+// to list. An event that was moved is handled again by the group it failed in, when that runs.
 //
 // What was moved or dropped is noted in a topic beside it ({topic}.done); a run that breaks off is resumed by the next.
 package main

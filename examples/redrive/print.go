@@ -31,7 +31,11 @@ func list(ctx context.Context, r middleware.Redrive, out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(out, "%d events in %s\n", seen.total, r.Topic); err != nil {
+	events := "events"
+	if seen.total == 1 {
+		events = "event"
+	}
+	if _, err := fmt.Fprintf(out, "%d %s in %s\n", seen.total, events, r.Topic); err != nil {
 		return err
 	}
 	return seen.explain(ctx, r, out)

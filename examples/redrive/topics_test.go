@@ -73,7 +73,7 @@ func TestATopicThatIsNoPoisonTopicIsDoubtedAndOneThatIsMissingExplained(t *testi
 					t.Errorf("%s: got %v, want %q", verb, err, want)
 				}
 			}
-			if text := redrive(t, "-config", config, "-topic", topic, "list"); !strings.Contains(text, "1 events in "+topic) {
+			if text := redrive(t, "-config", config, "-topic", topic, "list"); !strings.Contains(text, "1 event in "+topic) {
 				t.Errorf("afterwards: got %q, want the event untouched", text)
 			}
 		})
