@@ -65,11 +65,12 @@ func (h *History) Started(member, key, id string) (finish func()) {
 	return func() { end(true) }
 }
 
-// Ran notes one attempt of a handler, which its error ends unfinished.
+// Ran notes one attempt of a handler, which its error or its panic ends unfinished.
 func (h *History) Ran(member, key, id string, handle func() error) error {
-	end := h.start(member, key, id)
+	end, finished := h.start(member, key, id), false
+	defer func() { end(finished) }()
 	err := handle()
-	end(err == nil)
+	finished = err == nil
 	return err
 }
 
