@@ -15,7 +15,8 @@ type Cursor map[int]Position
 
 // Delivery is a stored record handed to a member of a group.
 type Delivery struct {
-	// Message carries payload and metadata. Its context is not set by the backend.
+	// Message carries payload and metadata. Its context is not set by the backend. After Fetch it is the handler's, who
+	// may change it at any time: Ack and Release do not look into it.
 	Message *message.Message
 	// Topic is the topic that the record is stored in.
 	Topic string

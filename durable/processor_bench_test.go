@@ -14,7 +14,8 @@ type endless struct {
 	*fake
 	batches [][]Delivery
 	turn    int
-	left    int // to fetch
+	fresh   bool // messages are made for every Fetch
+	left    int  // to fetch
 	unacked int
 	stop    context.CancelFunc
 }
@@ -30,7 +31,13 @@ func (e *endless) Fetch(ctx context.Context, most int) ([]Delivery, error) {
 	e.turn++
 	b = b[:min(most, len(b), e.left)]
 	e.left -= len(b)
-	return append([]Delivery(nil), b...), nil
+	ds := append([]Delivery(nil), b...)
+	for i := range ds {
+		if e.fresh {
+			ds[i].Message = copied(ds[i].Message)
+		}
+	}
+	return ds, nil
 }
 
 func (e *endless) Ack(_ context.Context, ds ...Delivery) error {

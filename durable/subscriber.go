@@ -13,10 +13,11 @@ import (
 // Subscriber is Watermill's message.Subscriber on the engine of [Process], for its Router and everything else that
 // takes one. Every Subscribe is one member of the group.
 //
-// A message is acknowledged at the backend when its receiver calls Ack; after Nack it comes again, as a new message,
-// after ProcessOptions.Backoff. Up to Concurrency messages are with receivers at a time: those of one key one after the
-// other, and so are those without a key within one partition. The context of a message has the values of Subscribe's and
-// the delivery (see [DeliveryOf]); it ends with Ack and Nack, when the claim is lost, and when DrainTimeout is over.
+// A message is acknowledged at the backend when its receiver calls Ack; after Nack it comes again, after
+// ProcessOptions.Backoff, as a new message that has nothing of what the receiver did to the first. Up to Concurrency
+// messages are with receivers at a time: those of one key one after the other, and so are those without a key within
+// one partition. The context of a message has the values of Subscribe's and the delivery (see [DeliveryOf]); it ends
+// with Ack and Nack, when the claim is lost, and when DrainTimeout is over. An answer after its end changes nothing.
 type Subscriber struct {
 	backend Backend
 	group   Group

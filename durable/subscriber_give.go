@@ -18,6 +18,7 @@ const looks = 8
 type giving struct {
 	out   chan *message.Message // has room for all that may be given at a time: sending never blocks
 	ended atomic.Bool           // nothing more is given
+	spare []*original           // of the giver alone; not more than may be given at a time
 
 	mu sync.Mutex // held while messages are taken back; no other lock is taken under it but those of messages
 }
@@ -93,8 +94,11 @@ func (r *run) aside(t *task) {
 
 // hand gives t to the receivers.
 func (r *run) hand(t *task) *given {
-	g := newGiven(t)
-	if r.o.OnAttempt != nil {
+	var g *given
+	if r.o.OnAttempt == nil {
+		g = newGiven(t, r.giving.original())
+	} else { // which may read the delivery's own message while a receiver works on after its answer
+		g = newGiven(t, nil)
 		g.began = time.Now()
 	}
 	if r.giving.ended.Load() {
@@ -114,6 +118,7 @@ func (r *run) lookAt(open []*given, done []settled) ([]*given, []settled) {
 	for _, g := range open {
 		if ok, err := g.answer(); ok {
 			done = append(done, settled{g.t, r.answered(g, err)})
+			r.giving.reuse(g)
 			continue
 		}
 		if g.looks++; g.looks < looks {
@@ -142,6 +147,7 @@ func (r *run) answered(g *given, err error) (v verdict) {
 		r.observe(g.t, time.Since(g.began), err)
 	}
 	if err != nil {
+		g.restore()
 		v = r.judge(g.t, err)
 	}
 	return v
@@ -160,6 +166,26 @@ func (r *run) finishGiven(done []settled) {
 		r.mu.Unlock()
 		r.release(back)
 		r.mu.Lock()
+	}
+}
+
+// original is memory for what a message was.
+func (s *giving) original() *original {
+	n := len(s.spare) - 1
+	if n < 0 {
+		return &original{}
+	}
+	o := s.spare[n]
+	s.spare = s.spare[:n]
+	return o
+}
+
+// reuse takes the memory back that g does not need any more.
+func (s *giving) reuse(g *given) {
+	if o := g.was; o != nil {
+		g.was = nil
+		o.forget()
+		s.spare = append(s.spare, o)
 	}
 }
 
@@ -199,6 +225,7 @@ func (s *giving) await(g *given) error {
 		return g.refusal()
 	case <-over:
 		s.sweep()
+		g.msg.Nack()                             // its answer would come too late: nobody is to see it
 		return Release(context.Cause(g.Context)) // not of g, whose own end may follow a moment later
 	}
 }

@@ -16,26 +16,87 @@ type given struct {
 
 	t     *task
 	msg   *message.Message // the receiver's
+	was   *original        // of msg where that is the delivery's own; nil for a copy
 	began time.Time        // zero without an OnAttempt
-	looks int              // for the answer, so far
+	looks int8             // for the answer, so far
 	back  bool             // no receiver has had it; set before its Nack
 
+	over   bool // guarded by mu, as the rest is
 	mu     sync.Mutex
 	asked  context.Context // ends with c; nil until someone asks
 	cancel context.CancelFunc
-	over   bool
 }
 
-// newGiven is a new attempt of t, with a message of its own: what a receiver does to it is not seen by the next.
-func newGiven(t *task) *given {
-	of := t.d.Message
-	of.SetContext(t.ctx)
+// newGiven is a new attempt of t. What a receiver does to its message is not seen by the next: the first gets the
+// delivery's own, which was remembers, and later ones get copies. So does the first where was is nil. Nothing reads a
+// message that was handed out, because receivers may work on it after their answer.
+func newGiven(t *task, was *original) *given {
 	g := &given{Context: t.ctx, t: t}
-	g.msg = message.NewMessageWithContext(g, of.UUID, of.Payload)
-	if of.Metadata != nil {
-		g.msg.Metadata = maps.Clone(of.Metadata)
+	of := t.d.Message
+	switch {
+	case t.pristine != nil:
+		g.msg = copied(t.pristine)
+	case was == nil || unanswerable(of):
+		g.msg = copied(of)
+	default:
+		was.remember(of)
+		g.msg, g.was = of, was
+		if of.Metadata == nil { // receivers may Set
+			of.Metadata = message.Metadata{}
+		}
 	}
+	g.msg.SetContext(g)
 	return g
+}
+
+// restore keeps what the message was for the attempts to come.
+func (c *given) restore() {
+	if c.was != nil {
+		c.t.pristine = c.was.message()
+	}
+}
+
+// copied is a message as of is, that nobody has answered.
+func copied(of *message.Message) *message.Message {
+	m := message.NewMessage(of.UUID, of.Payload)
+	if of.Metadata != nil {
+		m.Metadata = maps.Clone(of.Metadata)
+	}
+	return m
+}
+
+// unanswerable tells whether msg was answered before, or nobody would see it.
+func unanswerable(msg *message.Message) bool {
+	return msg.Acked() == nil || msg.Nacked() == nil || isClosed(msg.Acked()) || isClosed(msg.Nacked())
+}
+
+// original is what a message was before its receiver got it. The engine uses its memory again: no one else has it.
+type original struct {
+	uuid     string
+	payload  message.Payload
+	metadata []string // key, value, key, value, …
+}
+
+func (o *original) remember(msg *message.Message) {
+	o.uuid, o.payload = msg.UUID, msg.Payload
+	for k, v := range msg.Metadata {
+		o.metadata = append(o.metadata, k, v)
+	}
+}
+
+// message is the one that was remembered, as a new one.
+func (o *original) message() *message.Message {
+	m := message.NewMessage(o.uuid, o.payload)
+	for i := 0; i < len(o.metadata); i += 2 {
+		m.Metadata[o.metadata[i]] = o.metadata[i+1]
+	}
+	return m
+}
+
+// forget keeps the memory alone.
+func (o *original) forget() {
+	clear(o.metadata)
+	*o = original{metadata: o.metadata[:0]}
 }
 
 // takeBack answers a message that no receiver gets.

@@ -14,7 +14,7 @@ func TestAMessageWhoseContextIsOverIsNeverTakenForAcknowledged(t *testing.T) {
 	for range 20_000 {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		of := &task{d: &Delivery{Message: message.NewMessage("1", nil)}, ctx: &deliveryContext{Context: ctx}}
-		g := newGiven(of)
+		g := newGiven(of, &original{})
 		s, asked := &giving{out: make(chan *message.Message, 1)}, make(chan struct{})
 		s.out <- g.msg
 		go func() {

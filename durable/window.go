@@ -3,6 +3,8 @@ package durable
 import (
 	"context"
 	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
 )
 
 type taskState uint8
@@ -19,16 +21,17 @@ const (
 
 // task is a delivery in the engine. All fields but d and ctx are guarded by run.mu.
 type task struct {
-	d     *Delivery
-	ctx   *deliveryContext
-	first deliveryContext // ctx of the first attempt
-	claim *claimed
-	lane  *lane // nil where the key has no order
-	next  *task // in the lane's or the ready queue
-	size  int
-	since time.Time // when it was fetched
-	state taskState
-	gap   bool // something before it in the window was released: it can no longer be acknowledged (AckThrough)
+	d        *Delivery
+	ctx      *deliveryContext
+	first    deliveryContext // ctx of the first attempt
+	claim    *claimed
+	lane     *lane // nil where the key has no order
+	next     *task // in the lane's or the ready queue
+	size     int
+	since    time.Time // when it was fetched
+	state    taskState
+	gap      bool             // something before it in the window was released: it can no longer be acknowledged (AckThrough)
+	pristine *message.Message // of a Subscriber: what receivers of later attempts get copies of; nil: of d
 
 	before, after *task // in the window of the claim
 }
