@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,9 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/middleware"
+	"github.com/dualstream/dualstream/realtime"
 )
 
 func TestAnEventWhosePoisonTopicIsDeniedWaitsAsItIs(t *testing.T) {
@@ -62,4 +66,48 @@ func TestAPoisonTopicThatMayNotBeCreatedIsNamedInHealth(t *testing.T) {
 		}
 		run.end(t)
 	})
+}
+
+func TestWhatIsDeniedIsNotSentAgainNorKept(t *testing.T) {
+	for _, status := range []durable.Status{durable.Rejected, durable.NotSent} {
+		inner := newMemory(t, memory.Config{})
+		calls := 0
+		refusing := middleware.WrapAppend(inner, func(ctx context.Context, topic string, msgs ...*message.Message) ([]durable.Position, error) {
+			if topic != "orders" {
+				return inner.Append(ctx, topic, msgs...)
+			}
+			calls++
+			return make([]durable.Position, len(msgs)), durable.FailAll(topic, len(msgs), status, durable.ErrDenied)
+		})
+		layers, err := middleware.PublisherStack{Poison: poisoning(inner), Retry: &middleware.Retry{Initial: time.Millisecond}}.Append()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := durable.Backend(refusing)
+		for _, wrap := range slices.Backward(layers) {
+			b = wrap(b)
+		}
+		if _, err := b.Append(t.Context(), "orders", event(t, "1", "a")); !errors.Is(err, durable.ErrDenied) || calls != 1 {
+			t.Errorf("%s: got %v after %d calls, want ErrDenied after one", status, err, calls)
+		}
+		if got := replayed(t, inner, "orders.poison"); len(got) != 0 {
+			t.Errorf("%s: %d events are in the poison topic, want none: there is nothing wrong with them", status, len(got))
+		}
+	}
+}
+
+func TestANotificationThatIsDeniedIsNotSentAgain(t *testing.T) {
+	bus, err := memory.NewRealtime(memory.RealtimeConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = bus.Close(context.Background()) }()
+	calls := 0
+	b := middleware.Retry{Initial: time.Millisecond}.Notify(middleware.WrapNotify(bus, func(context.Context, ...realtime.Notification) error {
+		calls++
+		return realtime.ErrDenied
+	}))
+	if err := b.Notify(t.Context(), realtime.Notification{Channel: "events:order:1"}); !errors.Is(err, realtime.ErrDenied) || calls != 1 {
+		t.Errorf("got %v after %d calls, want ErrDenied after one", err, calls)
+	}
 }

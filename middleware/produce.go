@@ -15,7 +15,8 @@ import (
 // of its middlewares and takes the failure for a redelivery, which comes at once.) An event that is tried again
 // produces again: at least once.
 //
-// What the broker refuses for its size or its metadata is a permanent failure.
+// What the broker refuses for its size or its metadata is a permanent failure. Refused access (durable.ErrDenied) is one
+// like any other: the event is tried again, poisoned in the end, and can be redriven once the right is granted.
 type Produce struct {
 	// Publisher publishes; required. A *durable.Publisher is bounded by the context of the event.
 	Publisher message.Publisher
