@@ -55,6 +55,7 @@ func TestErrorsHaveTheirClasses(t *testing.T) {
 	}{
 		{errHandler, middleware.ClassRetryable},
 		{context.DeadlineExceeded, middleware.ClassRetryable},
+		{durable.ErrDenied, middleware.ClassRetryable}, // nothing is wrong with the event
 		{middleware.After(errHandler, time.Second), middleware.ClassRetryable},
 		{middleware.Permanent(errHandler), middleware.ClassPermanent},
 		{fmt.Errorf("more: %w", middleware.Permanent(context.Canceled)), middleware.ClassPermanent},

@@ -83,7 +83,7 @@ func TestWhatIsDeniedIsNotSentAgainNorKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := durable.Backend(refusing)
+		b := refusing
 		for _, wrap := range slices.Backward(layers) {
 			b = wrap(b)
 		}
