@@ -88,10 +88,19 @@ type finderClient struct{ sarama.Client }
 // Incarnation implements finder.
 func (c finderClient) Incarnation(topic string) (string, error) { return incarnation(c.Client, topic) }
 
-// remade ends the claims of topic, whose records are gone, and joins again, for those of its successor id.
+// remade ends the claims of topic, whose records are gone, and joins again, for those of its successor id. A claim that
+// began while the brokers told no ids goes on: it is taken to be of id.
 func (c *consumer) remade(topic, id string) {
 	c.mu.Lock()
-	old := c.where(func(h *held) bool { return h.claim.Topic() == topic && h.known && h.incarnation != id })
+	of := c.where(func(h *held) bool { return h.claim.Topic() == topic && h.known && h.incarnation != id })
+	var old []*held
+	for _, h := range of {
+		if h.incarnation == "" {
+			h.incarnation = id
+			continue
+		}
+		old = append(old, h)
+	}
 	for _, h := range old {
 		c.beginDrain(h)
 		c.drop(h)
