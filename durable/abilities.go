@@ -97,6 +97,9 @@ type Remover interface {
 }
 
 // GroupAdministrator is an optional ability of a Backend.
+//
+// A group that has no position in the topic is ErrInvalid to ResetGroup and DeleteGroup, so that a mistyped name is not
+// taken for done.
 type GroupAdministrator interface {
 	// Groups names the groups that have a position in topic, sorted.
 	Groups(ctx context.Context, topic string) ([]string, error)

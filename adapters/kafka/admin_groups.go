@@ -116,6 +116,9 @@ func (b *Backend) ResetGroup(ctx context.Context, group, topic string, start dur
 			}
 			at.set(topic, p, offset)
 		}
+		if err := b.known(group, topic, ps); err != nil {
+			return err
+		}
 		return commitFromOutside(b.admin, group, at)
 	})
 	if err != nil {
@@ -124,10 +127,16 @@ func (b *Backend) ResetGroup(ctx context.Context, group, topic string, start dur
 	return nil
 }
 
-// DeleteGroup implements durable.GroupAdministrator. A group that has no position is none.
+// DeleteGroup implements durable.GroupAdministrator.
 func (b *Backend) DeleteGroup(ctx context.Context, group, topic string) error {
 	err := b.ask(ctx, func() error {
 		ps, err := b.partitions(topic)
+		if err == nil {
+			err = b.known(group, topic, ps)
+		}
+		if err != nil {
+			return err
+		}
 		for _, p := range ps {
 			gone := b.admin.DeleteConsumerGroupOffset(group, topic, p)
 			if !errors.Is(gone, sarama.ErrGroupIDNotFound) {
@@ -138,6 +147,18 @@ func (b *Backend) DeleteGroup(ctx context.Context, group, topic string) error {
 	})
 	if err != nil {
 		return fmt.Errorf("kafka: delete group %q in %q: %w", group, topic, groupError(denied(err, opDelete)))
+	}
+	return nil
+}
+
+// known refuses a group that has no offset in topic.
+func (b *Backend) known(group, topic string, ps []int32) error {
+	found, err := b.groupsIn(topic, ps, []string{group})
+	if err != nil {
+		return denied(err, opDescribe)
+	}
+	if len(found) == 0 {
+		return durable.Invalid("group", group, "name a group that has consumed this topic")
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ func groupChecks() []check {
 		{Name: "Groups/AResetOneGoesOnAtTheStart", Needs: manages, Run: resetGroup},
 		{Name: "Groups/AreNotResetToWhatIsNoLongerStored", Needs: expires, Run: resetExpired},
 		{Name: "Groups/ADeletedOneBeginsAnew", Needs: manages, Run: deleteGroup},
+		{Name: "Groups/AnUnknownOneIsInvalid", Needs: manages, Run: unknownGroup},
 		{Name: "Lag/WhatIsPendingIsWithMembers", Needs: groupReports, Run: lagPending},
 	}
 }
@@ -137,6 +138,31 @@ func deleteGroup(e *env) {
 	}
 	c = e.join(b, g)
 	e.once(deliveryIDs(append(e.collect(c, 12), e.quiet(c)...)), all)
+}
+
+// unknownGroup resets and deletes a group that is of another topic, and one that is of none.
+func unknownGroup(e *env) {
+	b, topic, other := e.open(), e.NewTopic(e.TB, e.Partitions), e.NewTopic(e.TB, 1)
+	admin := b.(durable.GroupAdministrator)
+	e.stocked(b, topic)
+	g := e.group(other)
+	e.leave(e.join(b, g))
+	for _, name := range []string{g.Name, "none-" + topic} {
+		for what, f := range map[string]func(context.Context) error{
+			"ResetGroup":  func(ctx context.Context) error { return admin.ResetGroup(ctx, name, topic, durable.Oldest()) },
+			"DeleteGroup": func(ctx context.Context) error { return admin.DeleteGroup(ctx, name, topic) },
+		} {
+			if err := e.whenIdle(what, f); !errors.Is(err, durable.ErrInvalid) {
+				e.Errorf("%s of a group that has no position in the topic: got %v, want ErrInvalid", what, err)
+			}
+		}
+	}
+	if got := e.groupsOf(b, topic); len(got) != 0 {
+		e.Errorf("Groups: got %q, want none", got)
+	}
+	if got := e.groupsOf(b, other); !slices.Equal(got, []string{g.Name}) {
+		e.Errorf("Groups of the other topic: got %q, want %q", got, g.Name)
+	}
 }
 
 // lagPending holds what a backend says of deliveries that a member holds against what it may know.

@@ -92,6 +92,13 @@ func managedFaults() []fault {
 		}
 		return err
 	}
+	const unknown = "Groups/AnUnknownOneIsInvalid"
+	heedless := func(err error) error {
+		if errors.Is(err, durable.ErrInvalid) {
+			return nil
+		}
+		return err
+	}
 	return []fault{
 		{name: "names groups of other topics", check: names, wrap: richly(func(b *rich) {
 			b.groups = func(ctx context.Context, topic string) (all []string, err error) {
@@ -134,6 +141,16 @@ func managedFaults() []fault {
 		})},
 		{name: "resets to what is gone", check: "Groups/AreNotResetToWhatIsNoLongerStored", wrap: richly(func(b *rich) {
 			b.reset = func(context.Context, string, string, durable.Start) error { return nil }
+		})},
+		{name: "takes any group for reset", check: unknown, wrap: richly(func(b *rich) {
+			b.reset = func(ctx context.Context, group, topic string, start durable.Start) error {
+				return heedless(b.full.ResetGroup(ctx, group, topic, start))
+			}
+		})},
+		{name: "takes any group for deleted", check: unknown, wrap: richly(func(b *rich) {
+			b.drop = func(ctx context.Context, group, topic string) error {
+				return heedless(b.full.DeleteGroup(ctx, group, topic))
+			}
 		})},
 		{name: "deletes under its members", check: drop, wrap: richly(func(b *rich) {
 			b.drop = func(ctx context.Context, group, topic string) error {
