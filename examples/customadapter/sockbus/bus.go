@@ -61,13 +61,12 @@ func (b *Bus) Notify(ctx context.Context, ns ...realtime.Notification) error {
 
 // send gives up with a peer that has gone or does not read: when it reads again, the numbers tell that it missed some.
 func (b *Bus) send(peer *net.UnixAddr, ns []realtime.Notification) {
-	err := b.conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	for i := 0; i < len(ns) && err == nil; i++ {
-		data := append(binary.BigEndian.AppendUint64(nil, b.sent+uint64(i)), ns[i].Channel+"\n"...)
-		_, err = b.conn.WriteToUnix(ns[i].AppendJSON(data), peer)
-	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		_ = os.Remove(peer.Name) // its process was killed
+	for i, err := 0, error(nil); i < len(ns) && err == nil; i++ {
+		_ = b.conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // fails where the next call does
+		head := append(binary.BigEndian.AppendUint64(nil, b.sent+uint64(i)), ns[i].Channel+"\n"...)
+		if _, err = b.conn.WriteToUnix(ns[i].AppendJSON(head), peer); errors.Is(err, syscall.ECONNREFUSED) {
+			_ = os.Remove(peer.Name) // its process was killed
+		}
 	}
 }
 
