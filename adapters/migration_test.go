@@ -1,4 +1,4 @@
-//nolint:ineffassign // the page leaves the checks of errors out
+//nolint:ineffassign,staticcheck // the page leaves the checks of errors out
 package adapters_test
 
 import (
