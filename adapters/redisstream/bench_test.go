@@ -1,12 +1,13 @@
 package redisstream
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/ThreeDotsLabs/watermill/message"
-
+	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -62,4 +63,44 @@ func BenchmarkRawOneBy64(b *testing.B) {
 			}
 		}
 	})
+}
+
+func BenchmarkClusterAppend100(b *testing.B) {
+	c := testenv.StartRedisCluster(b)
+	backend := open(b, Config{Connection: onCluster(c), MaxLen: 1000})
+	topic := testenv.Name(b, "t")
+	if err := backend.CreateTopic(b.Context(), durable.TopicSpec{Name: topic, Partitions: 6}); err != nil {
+		b.Fatal(err)
+	}
+	msgs := make([]*message.Message, 100)
+	for i := range msgs {
+		msgs[i] = event(i)
+		msgs[i].Metadata.Set(durable.MetaPartitionKey, fmt.Sprint(i))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := backend.Append(b.Context(), topic, msgs...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func BenchmarkClusterRawPipeline100(b *testing.B) {
+	c := testenv.StartRedisCluster(b)
+	raw := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs()})
+	defer func() { _ = raw.Close() }()
+	topic := testenv.Name(b, "t")
+	values := []any{fieldUUID, durable.NewID(), "metadata", string(make([]byte, 64)), "payload", string(event(0).Payload)}
+	b.ReportAllocs()
+	for b.Loop() {
+		pipe := raw.Pipeline()
+		for i := range 100 {
+			pipe.XAdd(b.Context(), &redis.XAddArgs{Stream: streamKey(topic, i%6, 6), Values: values})
+		}
+		if _, err := pipe.Exec(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }

@@ -102,6 +102,19 @@
 // cluster has cluster-require-full-coverage "no". Replication is asynchronous: Config.MinReplicas makes an append that only the
 // master had Unknown. Health and the look at the server's settings ask every master. TTL, trimming and administration
 // work as on one server. While a slot is on its way, scripts of several keys wait for the last of them.
+// The nodes are reached under the addresses that they announce, and these are not rewritten: behind NAT or in containers
+// set cluster-announce-ip and -port on the nodes to what the program reaches.
+//
+// # Access
+//
+// A refusal by an access rule, and of a user who is not let in any more, is durable.ErrDenied. A member that is refused
+// what it reads, acknowledges or leases keeps asking: Fetch says so once, Health as long as it lasts, and it goes on where
+// it was when it is granted.
+//
+// # Versions
+//
+// What the server keeps beside entries (ds:topic:…, ds:group:…) is version 1 where its hash has no field "version". A
+// program that finds a later one refuses the topic or the group with durable.ErrUnsupported and changes nothing.
 //
 // # Limits
 //

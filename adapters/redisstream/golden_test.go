@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -194,4 +195,27 @@ func TestWhatIsKeptOfAnOrderedGroupIsThatOfVersion1(t *testing.T) {
 	if want := golden(t, "v1_kept.txt"); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+}
+
+// TestWhatALaterVersionKeepsIsRefusedByName has a topic and a group of a version that is yet to come.
+func TestWhatALaterVersionKeepsIsRefusedByName(t *testing.T) {
+	addr, topic, group := testenv.Redis(t), testenv.Name(t, "t"), testenv.Name(t, "g")
+	b, raw := open(t, Config{Connection: Connection{Addr: addr}}), client(t, addr)
+	refused := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, durable.ErrUnsupported) || !strings.Contains(fmt.Sprint(err), `version "2"`) {
+			t.Errorf("%s: got %v, want ErrUnsupported that names version 2", what, err)
+		}
+	}
+	must(t, raw.HSet(t.Context(), newPlace(topic, 0, 1).groupKey(group), "version", "2").Err())
+	for _, o := range []durable.Ordering{durable.PerKey, durable.None} {
+		_, err := b.Consume(soon(t), durable.Group{Name: group, Topics: durable.Topics(topic), Ordering: o})
+		refused("consume", err)
+	}
+	later := testenv.Name(t, "t")
+	must(t, raw.HSet(t.Context(), topicKey(later), "partitions", "2", "version", "2").Err())
+	_, err := b.Append(soon(t), later, event(0))
+	refused("append", err)
+	_, err = replayed(t, b, later, durable.Range{})
+	refused("replay", err)
 }

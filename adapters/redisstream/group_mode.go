@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -48,8 +50,11 @@ end
 `
 
 // enrollScript makes a group, unless it exists: KEYS stream, group hash; ARGV group, ordering, start id. The reply is
-// the ordering of the group. A group of others, in which members compete, is told by its consumers.
+// the ordering of the group, or the version of what is kept of it where that is a later one. A group of others, in which
+// members compete, is told by its consumers.
 var enrollScript = redis.NewScript(makeGroup + `
+local version = redis.call('HGET', KEYS[2], 'version')
+if version and version ~= '1' then return 'version ' .. version end
 if redis.call('EXISTS', KEYS[1]) == 1 then
   for _, raw in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     local g = info(raw)
@@ -86,10 +91,19 @@ func (b *Backend) enrollAt(ctx context.Context, g durable.Group, p place, id str
 	if err != nil {
 		return fmt.Errorf("redisstream: create group %q of %q: %w", g.Name, p.topic, unavailable(err))
 	}
+	if version, later := strings.CutPrefix(have, "version "); later {
+		return laterVersion("group "+strconv.Quote(g.Name)+" of "+strconv.Quote(p.topic), version)
+	}
 	if have != mode {
 		return otherOrdering(g, p.topic)
 	}
 	return nil
+}
+
+// laterVersion says that what the server keeps of something was written by a later version of this package. Without the
+// field "version" of its hash, which nothing has yet, it is 1.
+func laterVersion(what, version string) error {
+	return fmt.Errorf("redisstream: %s is kept in version %q, this program knows 1: %w: update it", what, version, durable.ErrUnsupported)
 }
 
 // otherOrdering says that g has another ordering than asked for.

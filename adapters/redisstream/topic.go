@@ -186,9 +186,12 @@ func (b *Backend) partitions(ctx context.Context, topic string) (int, error) {
 
 // lookUp asks the server for the number of partitions of topic and for how much of it is kept.
 func (b *Backend) lookUp(ctx context.Context, topic string) (int, keeping, error) {
-	values, err := b.control.HMGet(ctx, topicKey(topic), fieldParts, fieldLen, fieldRetention).Result()
+	values, err := b.control.HMGet(ctx, topicKey(topic), fieldParts, fieldLen, fieldRetention, "version").Result()
 	if err != nil {
 		return 0, keeping{}, fmt.Errorf("redisstream: partitions of %q: %w", topic, unavailable(err))
+	}
+	if version, ok := values[3].(string); ok && version != "1" {
+		return 0, keeping{}, laterVersion("topic "+strconv.Quote(topic), version)
 	}
 	numbers := [3]int64{1}
 	for i, name := range []string{fieldParts, fieldLen, fieldRetention} {
