@@ -15,13 +15,20 @@ func (p *Publisher) announce(c *call) {
 	}
 	ns := p.scratch.Get().(*[]realtime.Notification)
 	defer p.recycle(ns)
-	channels := p.channels(c)
+	var names []string // of the sources, one an event, where nothing else was asked for
+	if p.opts.Channels == nil {
+		names = sourceChannels(c.events)
+	}
 	for i := range c.receipts {
 		r := &c.receipts[i]
 		if r.Status != durable.Stored {
 			continue
 		}
-		r.Channels = channels(i)
+		if p.opts.Channels == nil {
+			r.Channels = names[i : i+1 : i+1]
+		} else {
+			r.Channels = p.opts.Channels(c.events[i])
+		}
 		for _, channel := range r.Channels {
 			*ns = append(*ns, realtime.Notification{})
 			notify(&(*ns)[len(*ns)-1], &c.events[i], r, channel)
@@ -42,15 +49,6 @@ func (p *Publisher) recycle(ns *[]realtime.Notification) {
 	clear(*ns)
 	*ns = (*ns)[:0]
 	p.scratch.Put(ns)
-}
-
-// channels tells where event i of c is announced.
-func (p *Publisher) channels(c *call) func(i int) []string {
-	if p.opts.Channels != nil {
-		return func(i int) []string { return p.opts.Channels(c.events[i]) }
-	}
-	names := sourceChannels(c.events)
-	return func(i int) []string { return names[i : i+1 : i+1] }
 }
 
 // sourceChannels are the channels of the events' sources, in one slice.

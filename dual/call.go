@@ -13,7 +13,8 @@ import (
 type call struct {
 	events   []durable.Event
 	receipts []Receipt
-	groups   []group // in the order of their first event
+	groups   []group  // in the order of their first event
+	only     [1]group // memory of groups, which most calls have one of
 }
 
 // group is the events of one topic.

@@ -81,6 +81,7 @@ func (p *Publisher) Publish(ctx context.Context, events ...durable.Event) ([]Rec
 // prepare checks events and groups them by topic.
 func (p *Publisher) prepare(ctx context.Context, events []durable.Event) (*call, error) {
 	c := &call{events: slices.Clone(events), receipts: make([]Receipt, len(events))}
+	c.groups = c.only[:0]
 	var common map[string]string
 	if p.opts.Metadata != nil {
 		common = p.opts.Metadata(ctx)

@@ -22,6 +22,12 @@ type Notification struct {
 // MaxSize is the largest encoded notification in bytes.
 const MaxSize = 1024
 
+// The first second of the year 0 and the last one of 9999, since 1970 in UTC.
+const (
+	firstSecond = -62_167_219_200
+	lastSecond  = 253_402_300_799
+)
+
 const textRemedy = "use UTF-8 text without control characters"
 
 // Validate returns an *InvalidError that names the first field that is not acceptable, or nil: a channel as
@@ -49,8 +55,8 @@ func (n *Notification) Validate() error {
 	case !isText(n.TraceParent):
 		return invalid("TraceParent", n.TraceParent, textRemedy)
 	}
-	if y := n.Time.UTC().Year(); y < 0 || y > 9999 {
-		return invalid("Time", strconv.Itoa(y), "use a year from 0 to 9999")
+	if at := n.Time.Unix(); at < firstSecond || at > lastSecond {
+		return invalid("Time", strconv.Itoa(n.Time.UTC().Year()), "use a year from 0 to 9999")
 	}
 	return n.checkSize()
 }
