@@ -51,7 +51,7 @@ compiler:
 
 # The tests that do more under DUALSTREAM_SOAK, and their packages: minutes of waiting, so they run so once.
 SOAKING := TestEveryFault|TestTheCorrect|TestTheEmbeddedBusConforms|ComeAndGo
-SOAKED := ./durable/durabletest ./realtime/realtimetest ./internal/conformance ./internal/grouptests ./adapters/redisstream ./adapters/kafka
+SOAKED := ./durable/durabletest ./realtime/realtimetest ./internal/grouptests ./adapters/redisstream ./adapters/kafka
 
 soak: compiler ## Run every test five times with the race detector, and the full fault matrices once
 	$(GO) test -race -count=5 -timeout 60m $(PKGS)

@@ -78,7 +78,7 @@ func connect(ctx context.Context, p place) (backend, error) {
 			Brokers: p.addrs, SessionTimeout: lease, CommitInterval: 100 * time.Millisecond, PartitionCheck: 200 * time.Millisecond, Logger: quiet,
 		})
 	case "cluster":
-		c.Connection.Cluster.Addrs = p.addrs
+		c.Cluster.Addrs = p.addrs
 	default:
 		c.Addr = p.addrs[0]
 	}
