@@ -72,7 +72,8 @@ type Config struct {
 	Logger *slog.Logger // defaults to slog.Default()
 
 	dialer *dialer         // of a backend; its clients share it
-	files  *settings.Files // instead of TLS; nil: there are none
+	files  *settings.Files // instead of TLS, while that is what they held, filed; nil: there are none
+	filed  *tls.Config
 }
 
 func (c Config) filled() Config {
@@ -92,6 +93,9 @@ func (c Config) filled() Config {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.TLS != c.filed {
+		c.files = nil // the program replaced it
 	}
 	return c
 }

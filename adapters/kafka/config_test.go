@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"crypto/tls"
 	"errors"
 	"math"
 	"strings"
@@ -91,6 +92,20 @@ func TestACertificateAndItsKeyComeTogether(t *testing.T) {
 		if err := (Settings{Brokers: []string{"host:1"}, TLS: s}).Check(); !errors.As(err, &invalid) || invalid.Field != field {
 			t.Errorf("%s: got %v", field, err)
 		}
+	}
+}
+
+func TestATLSConfigOfTheProgramReplacesTheFiles(t *testing.T) {
+	cfg, err := Settings{Brokers: []string{"host:1"}, TLS: settings.TLS{Enabled: true}}.Config(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := cfg.filled(); c.files == nil {
+		t.Error("the files are not used")
+	}
+	cfg.TLS = &tls.Config{ServerName: "mine"}
+	if c := cfg.filled().reader(); !c.Net.TLS.Enable || c.Net.TLS.Config.ServerName != "mine" {
+		t.Errorf("got %v, want the program's", c.Net.TLS)
 	}
 }
 

@@ -58,6 +58,7 @@ func TestAMemberGivesUpADialInTimeForItsSession(t *testing.T) {
 	for name, of := range map[string]*settings.Files{"plain": nil, "by files of TLS": files} {
 		cfg := Config{Brokers: []string{"b"}, SessionTimeout: 300 * time.Millisecond, DialTimeout: time.Hour, files: of}
 		cfg.TLS = of.Config()
+		cfg.filed = cfg.TLS
 		cfg = cfg.filled()
 		cfg.dialer = newDialer()
 		s := newSeat(offline{conf: cfg.member(durable.Group{Name: "g"})}, durable.Group{Name: "g"}, cfg)

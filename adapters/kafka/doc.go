@@ -71,12 +71,15 @@
 // print it. A topic that was deleted and made again has another one: a position of the old topic is
 // durable.ErrPositionExpired wherever it is given. The incarnation may be left out, and is of positions of appends amid
 // the change; such a position is of whichever topic has the name. Brokers without topic ids have none.
+// An append right after the topic was made again can still name the incarnation of the old one, where the producer has
+// not noticed yet: it does when an offset goes back or a leader changes, else within five minutes.
 //
 // A member notices that its topic was made again by the errors of its reads or within Config.PartitionCheck, logs it
 // once, loses the claims of the old topic and begins at the oldest record of the new one, whatever Group.OnExpired says:
 // nothing of the new topic is left out. So does a Replay with Follow; another one ends with durable.ErrPositionExpired.
 // The note beside a committed offset names the incarnation, so that an offset that was written for the old topic is not
-// taken for one of the new. A Replay with Follow and no list of partitions reads new partitions from their oldest record.
+// taken for one of the new. A Replay with Follow and no list of partitions, and with it a durable.Reader, reads new
+// partitions from their oldest record, within Config.PartitionCheck.
 // The producer keeps nothing of topics that are gone, and of those that nobody has appended to for some ten minutes.
 //
 // # Administration
@@ -84,6 +87,7 @@
 // Backend implements durable.Administrator, durable.GroupAdministrator, durable.Trimmer, durable.LagReporter and
 // durable.HealthChecker. Kafka resets a group only while it has no members, whatever their topics. PartitionLag.Pending
 // comes from the note of the last commit, PartitionLag.OldestPending from the record at the committed offset.
+// There is no durable.Remover: Kafka deletes the oldest records of a partition, which is Trim, and never one amid others.
 //
 // # Limits
 //

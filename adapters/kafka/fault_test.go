@@ -24,7 +24,7 @@ func appendsToAFrozenBroker(t *testing.T, k *testenv.KafkaCluster) {
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	for i, want := range []durable.Status{durable.Unknown, durable.NotSent} { // what comes later waits for the first
-		_, err := b.Append(ctx, topic, events(1+19*i, oneKey)...)
+		err := failing(t, b, topic, 1+19*i)
 		var batch *durable.BatchError
 		if !errors.As(err, &batch) || !errors.Is(err, durable.ErrUnavailable) || ctx.Err() != nil {
 			t.Fatalf("got %v, want a BatchError with ErrUnavailable", err)
@@ -46,6 +46,16 @@ func appendsToAFrozenBroker(t *testing.T, k *testenv.KafkaCluster) {
 	}, "appends work again")
 }
 
+// failing is the error of the first append of n messages that fails; a broker may answer once more while it freezes.
+func failing(t *testing.T, b *Backend, topic string, n int) (err error) {
+	t.Helper()
+	testenv.Await(t, soon, func() bool {
+		_, err = b.Append(t.Context(), topic, events(n, oneKey)...)
+		return err != nil
+	}, "an append to a frozen broker fails")
+	return err
+}
+
 func TestCloseIsBoundedByItsContextWhileTheBrokerIsFrozen(t *testing.T) {
 	k := testenv.StartKafka(t, testenv.KafkaOptions{})
 	others := goleak.IgnoreCurrent()
@@ -58,9 +68,7 @@ func TestCloseIsBoundedByItsContextWhileTheBrokerIsFrozen(t *testing.T) {
 	fetch(t, join(t, b, durable.Group{Name: "g", Topics: durable.Topics(topic)}), 5)
 	k.Node(1).Freeze()
 	defer k.Node(1).Thaw()
-	if _, err := b.Append(t.Context(), topic, events(1, oneKey)...); err == nil {
-		t.Error("a frozen broker acknowledged")
-	}
+	_ = failing(t, b, topic, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
 	if err := b.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {

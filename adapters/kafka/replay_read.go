@@ -18,8 +18,9 @@ func (s *replay) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.wg.Wait() // the readers, of which some are left where the topic was made again
 	defer cancel()
-	look := time.NewTicker(s.b.cfg.PartitionCheck)
-	defer look.Stop()
+	tick := time.NewTicker(s.b.cfg.PartitionCheck)
+	defer tick.Stop()
+	next, looked := tick.C, make(chan look) // next is nil while a look is under way, which may take as long as a broker does
 	readers, retries := 0, 0
 	todo := s.parts
 	for {
@@ -30,19 +31,18 @@ func (s *replay) run(ctx context.Context) error {
 		}
 		var c chunk
 		if readers > 0 {
-			var again <-chan time.Time
-			if len(todo) > 0 {
-				again = time.After(replayPause) // the readers may be idle
-			}
 			select {
 			case c = <-s.read:
-			case <-again:
-			case <-look.C:
-				fresh, err := s.review()
-				if err != nil {
-					return err
+			case <-pauseFor(todo): // the readers may be idle
+			case <-next:
+				next = nil
+				s.wg.Go(func() { deliver(ctx, looked, s.review()) })
+				continue
+			case l := <-looked:
+				if l.err != nil {
+					return l.err
 				}
-				todo = append(todo, fresh...)
+				next, todo, s.parts = tick.C, append(todo, l.fresh...), append(s.parts, l.fresh...)
 				continue
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -85,17 +85,23 @@ func (s *replay) sameTopic() error {
 	return fmt.Errorf("%w: %w", errRemade, durable.ErrPositionExpired)
 }
 
-// review looks for what a reader at the head does not see: a topic that was made again, and partitions that were added.
-func (s *replay) review() (fresh []*part, err error) {
+// look is what a review found: partitions that were added, or that the topic was made again.
+type look struct {
+	fresh []*part
+	err   error
+}
+
+// review looks for what a reader at the head does not see. There is one at a time.
+func (s *replay) review() (found look) {
 	if !s.follow {
-		return nil, nil
+		return found
 	}
 	if err := s.sameTopic(); err != nil || !s.all {
-		return nil, err
+		return look{err: err}
 	}
 	now, err := freshPartitions(s.client, s.topic)
 	if err != nil {
-		return nil, nil // the next look is soon
+		return found // the next look is soon
 	}
 	for _, p := range now {
 		if slices.ContainsFunc(s.parts, func(x *part) bool { return x.partition == p }) {
@@ -103,14 +109,23 @@ func (s *replay) review() (fresh []*part, err error) {
 		}
 		oldest, err := offsetAt(s.client, s.topic, p, sarama.OffsetOldest)
 		if err != nil {
-			return fresh, nil
+			return found
 		}
 		x := &part{topic: s.topic, partition: p, next: oldest, end: -1, bytes: fetchBytes, until: s.until}
-		fresh, s.parts = append(fresh, x), append(s.parts, x)
+		found.fresh = append(found.fresh, x)
 	}
-	return fresh, nil
+	return found
 }
 
+// pauseFor is a pause where something is to do, else none that ends.
+func pauseFor(todo []*part) <-chan time.Time {
+	if len(todo) == 0 {
+		return nil
+	}
+	return time.After(replayPause)
+}
+
+// pause waits, finds the leaders anew and reports a topic that was made again.
 func (s *replay) pause(ctx context.Context) error {
 	select {
 	case <-time.After(replayPause):
@@ -118,7 +133,7 @@ func (s *replay) pause(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	_ = s.client.RefreshMetadata(s.topic)
-	return nil
+	return s.sameTopic() // after that: what has leaders now is not read at offsets of the one before
 }
 
 // start starts one reader per leader; left are the partitions without one.
@@ -182,7 +197,7 @@ func (s *replay) readAll(ctx context.Context, addr string, parts []*part) chunk 
 }
 
 // deliver reports false where ctx ended before somebody took c.
-func deliver(ctx context.Context, to chan<- chunk, c chunk) bool {
+func deliver[T any](ctx context.Context, to chan<- T, c T) bool {
 	select {
 	case to <- c:
 		return true

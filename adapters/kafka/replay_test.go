@@ -2,7 +2,13 @@ package kafka
 
 import (
 	"context"
+	"encoding/binary"
+	"net"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
 
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/internal/testenv"
@@ -31,4 +37,93 @@ func replayPastAKill(t *testing.T, k *testenv.KafkaCluster) {
 		at = mustAppend(t, b, topic, events(1, oneKey)...)[0]
 	}
 	t.Errorf("it ended after %d rounds", rounds)
+}
+
+// metadataKey is the API key of requests for metadata.
+const metadataKey = 3
+
+// silence is a dialer whose connections keep requests for metadata back once it is on.
+type silence struct {
+	on, kept atomic.Bool
+	over     chan struct{}
+}
+
+func (s *silence) Dial(network, addr string) (net.Conn, error) {
+	c, err := net.Dial(network, addr)
+	return silenced{c, s}, err
+}
+
+type silenced struct {
+	net.Conn
+	s *silence
+}
+
+func (c silenced) Write(b []byte) (int, error) {
+	if c.s.on.Load() && len(b) > 6 && binary.BigEndian.Uint16(b[4:]) == metadataKey {
+		c.s.kept.Store(true)
+		<-c.s.over
+	}
+	return c.Conn.Write(b)
+}
+
+func TestAFollowingReplayGoesOnWhileABrokerDoesNotTellWhatThereIs(t *testing.T) {
+	t.Parallel()
+	other := opened(t)
+	topic := newTopic(t, other, 1)
+	s := &silence{over: make(chan struct{})}
+	b := openOn(t, Config{
+		Brokers: other.cfg.Brokers, PartitionCheck: 20 * time.Millisecond, AppendTimeout: time.Hour,
+		Sarama: func(c *sarama.Config) { c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, s },
+	})
+	defer close(s.over)
+	at := mustAppend(t, other, topic, events(1, oneKey)...)[0]
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	for r, err := range b.Replay(ctx, topic, durable.Range{Follow: true}) {
+		if err != nil || r.Position != at {
+			t.Fatalf("got %s, %v, want %s", r.Position, err, at)
+		}
+		if s.kept.Load() {
+			return
+		}
+		s.on.Store(true)
+		testenv.Await(t, soon, s.kept.Load, "it asks what there is")
+		at = mustAppend(t, other, topic, events(1, oneKey)...)[0]
+	}
+}
+
+func TestAReaderReadsPartitionsThatAreAdded(t *testing.T) {
+	t.Parallel()
+	b := openOn(t, Config{Brokers: testenv.Kafka(t), PartitionCheck: 50 * time.Millisecond})
+	topic := newTopic(t, b, 1)
+	r, err := durable.NewReader(t.Context(), b, durable.ReaderOptions{Topics: durable.Topics(topic), Start: durable.Newest()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeNow(t, r)
+	sub, err := r.Subscribe(durable.SubscribeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.admin.CreatePartitions(topic, 3, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	unread, other := map[durable.Position]bool{}, openOn(t, Config{Brokers: b.cfg.Brokers})
+	testenv.Await(t, soon, func() bool {
+		for _, m := range events(10, keyed(10)) {
+			if ps, err := other.Append(ctx, topic, m); err == nil {
+				unread[bare(ps[0])] = true
+			}
+		}
+		return unread["1:0"] && unread["2:0"]
+	}, "the new partitions are appended to")
+	for len(unread) > 0 {
+		rec, err := sub.Next(ctx)
+		if err != nil {
+			t.Fatalf("%v are not read: %v", unread, err)
+		}
+		delete(unread, bare(rec.Position))
+	}
 }

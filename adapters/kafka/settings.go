@@ -66,7 +66,8 @@ func (s Settings) Check() error {
 	return c.Validate()
 }
 
-// Config is what Open takes. It reads the files of secrets and of TLS, the latter again when they change.
+// Config is what Open takes. It reads the files of secrets and of TLS, the latter again when they change, unless the
+// program puts another Config.TLS in its place.
 func (s Settings) Config(logger *slog.Logger) (Config, error) {
 	c := s.config()
 	c.Logger = logger
@@ -75,6 +76,7 @@ func (s Settings) Config(logger *slog.Logger) (Config, error) {
 		return c, err
 	}
 	c.TLS = c.files.Config()
+	c.filed = c.TLS
 	c.SASL.Password, err = settings.SecretOf(s.SASL.Password, "sasl.password_file", s.SASL.PasswordFile)
 	return c, err
 }
