@@ -31,7 +31,9 @@ type Place interface {
 	// group goes on, and epoch is greater with every holder. An ErrPositionExpired comes with the oldest offset as at.
 	// Store follows, where the member goes on.
 	Hold() (at, epoch int64, ok bool, err error)
-	// Store keeps for the group that everything before through is acknowledged, and the epoch of the hold.
+	// Store keeps for the group that everything before through is acknowledged, and the epoch of the hold. It stores
+	// nothing and returns ErrFenced where the hold is over, as a lease may be: its claim is lost then, and the member
+	// stands by again.
 	Store(through int64) error
 	// Close ends the hold, if any.
 	Close() error
@@ -50,6 +52,7 @@ type Standby struct {
 	mu     sync.Mutex // held while the places are called
 	topics []*standing
 	seats  Seats[*standing]
+	late   int64
 }
 
 // standing is a member's place in one topic.
@@ -61,12 +64,15 @@ type standing struct {
 
 var _ durable.Consumer = (*Standby)(nil)
 
-// NewStandby returns a member of g, which looks every poll (above 0) and is closed with gate. Join opens its place in a topic. Name
-// is the backend's, for errors.
+// NewStandby returns a member of g, which looks every poll (above 0) and is closed with gate. Join opens its place in a
+// topic. Name is the backend's, for errors.
 func NewStandby(ctx context.Context, name string, gate *Gate, g durable.Group, poll time.Duration, join func(topic string) (Place, error)) (*Standby, error) {
 	s := &Standby{backend: name, gate: gate, group: g, poll: poll}
 	if err := durable.CheckGroup(g); err != nil {
 		return nil, s.wrap("consume", err)
+	}
+	if poll <= 0 {
+		return nil, s.wrap("consume", durable.Invalid("poll", poll.String(), "use a duration above 0"))
 	}
 	if err := gate.Enter(ctx); err != nil {
 		return nil, s.wrap("consume", err)
@@ -145,7 +151,19 @@ func (s *Standby) hold(x *standing) error {
 	seat.Reset(at)
 	s.seats.Add(seat)
 	x.holds = true
-	return x.place.Store(at)
+	return s.store(seat, at)
+}
+
+// store keeps through, or notes that the hold of seat is over.
+func (s *Standby) store(seat *Seat[*standing], through int64) error {
+	err := seat.Of.place.Store(through)
+	if !errors.Is(err, durable.ErrFenced) {
+		return err
+	}
+	seat.Claim.Lose(durable.ErrFenced)
+	s.seats.Remove(seat)
+	seat.Of.holds = false
+	return nil
 }
 
 // fetch hands out at most so many records: what was released first, then what is new.
@@ -182,15 +200,35 @@ func (s *Standby) Ack(_ context.Context, ds ...durable.Delivery) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var seats []*Seat[*standing] // of ds
-	s.seats.Ack(ds, Offset, func(seat *Seat[*standing], _ []int64) {
+	s.late += s.seats.Ack(ds, Offset, func(seat *Seat[*standing], _ []int64) {
 		if !slices.Contains(seats, seat) {
 			seats = append(seats, seat)
 		}
 	})
 	for _, seat := range seats {
-		err = errors.Join(err, seat.Of.place.Store(seat.Through()))
+		err = errors.Join(err, s.store(seat, seat.Through()))
+		if seat.Claim.Lost() {
+			s.late += of(seat, ds)
+		}
 	}
 	return s.wrap("ack", err)
+}
+
+// of is how many of ds are of seat.
+func of(seat *Seat[*standing], ds []durable.Delivery) (n int64) {
+	for _, d := range ds {
+		if d.Claim == seat.Claim {
+			n++
+		}
+	}
+	return n
+}
+
+// Late is how many acknowledgements came after their claims were lost, and were ignored.
+func (s *Standby) Late() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.late
 }
 
 // Release implements durable.Consumer.
