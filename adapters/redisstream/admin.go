@@ -173,7 +173,9 @@ func (b *Backend) shapeOf(ctx context.Context, topic string) (n int, created boo
 	if err != nil {
 		return 0, false, err
 	}
-	b.shapes.put(topic, n, keep)
+	if count > 0 { // what the server forgot is stored again by those who know it
+		b.shapes.put(topic, n, keep)
+	}
 	return n, count > 0, nil
 }
 

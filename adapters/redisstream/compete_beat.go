@@ -50,12 +50,15 @@ func (m *competitor) maintain() {
 // behind every entry.
 func (m *competitor) show(ctx context.Context) {
 	pipe := m.b.control.Pipeline()
-	var topics []string
+	var topics, several []string
 	var orderings []*redis.StringCmd
 	m.mu.Lock()
 	for _, s := range m.shares {
 		if s.leaving {
 			continue
+		}
+		if s.of > 1 && s.partition == 0 {
+			several = append(several, s.topic)
 		}
 		pipe.XReadGroup(ctx, &redis.XReadGroupArgs{
 			Group: m.group.Name, Consumer: m.group.Member, Streams: []string{s.key, pastAll}, Count: 1, Block: -1,
@@ -69,6 +72,9 @@ func (m *competitor) show(ctx context.Context) {
 			m.fail(otherOrdering(m.group, topics[i]))
 			return
 		}
+	}
+	for _, topic := range several {
+		_, _ = m.b.partitions(ctx, topic) // stores again what the server forgot; an error comes again
 	}
 }
 

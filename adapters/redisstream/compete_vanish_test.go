@@ -110,3 +110,19 @@ func TestATopicThatIsMadeAgainWithOtherPartitionsIsConsumed(t *testing.T) {
 		t.Errorf("got %+v, want the entry of the stream of one partition", d)
 	}
 }
+
+// TestTheShapeOfATopicThatTheServerForgotIsStoredAgain is of a cluster's master that forgets while others do not.
+func TestTheShapeOfATopicThatTheServerForgotIsStoredAgain(t *testing.T) {
+	t.Parallel()
+	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
+	b, raw := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: 3 * time.Second}), client(t, addr)
+	must(t, b.CreateTopic(t.Context(), durable.TopicSpec{Name: topic, Partitions: 4}))
+	join(t, b, competing(topic, "m"))
+	must(t, raw.Del(t.Context(), topicKey(topic), topic).Err())
+	other := open(t, Config{Connection: Connection{Addr: addr}})
+	testenv.Await(t, 20*time.Second, func() bool {
+		_, _ = b.DescribeTopic(t.Context(), topic) // which has nobody forget it
+		info, err := other.DescribeTopic(t.Context(), topic)
+		return err == nil && len(info.Partitions) == 4
+	}, "the topic has its partitions again")
+}
