@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	passRate = 500_000 // events for every second of -dur: a million for the default
-	passGrow = 1.25    // how much resident memory may grow from the first tenth of them to the last
+	passRate = 500_000   // events for every second of -dur
+	passMin  = 1_000_000 // events at least: when a tenth of them has passed, the stream has its full length and the heap its size
+	passGrow = 1.25      // how much resident memory may grow from the first tenth of them to the last
 )
 
 // rssPaths watch the resident memory of a process through which events are appended and processed at the same time.
@@ -89,7 +90,7 @@ func passing1M(backend string, at func(context.Context, *lab) (place, error)) fu
 			return nil, err
 		}
 		return func(ctx context.Context, dur time.Duration) (sample, error) {
-			topic, n := l.name("rss"), eventsFor(dur, passRate)
+			topic, n := l.name("rss"), max(passMin, eventsFor(dur, passRate))
 			if err := p.begin(ctx, topic); err != nil {
 				return sample{}, err
 			}
