@@ -46,7 +46,6 @@ type competitor struct {
 	work    sync.WaitGroup
 	batches chan []durable.Delivery // what was read, in order; unbuffered: one batch is read ahead
 	again   chan struct{}           // capacity 1: back is not empty
-	ackKick chan struct{}           // capacity 1: there are acks
 	left    chan struct{}           // closed when the hand-over is over
 	leave   sync.Once
 	leftErr error // written before left is closed
@@ -80,7 +79,7 @@ func (b *Backend) compete(ctx context.Context, g durable.Group) (durable.Consume
 	g.Topics = slices.Clone(g.Topics)
 	m := &competitor{
 		b: b, group: g, log: b.logger().With("group", g.Name), epoch: time.Now(),
-		batches: make(chan []durable.Delivery), again: make(chan struct{}, 1), ackKick: make(chan struct{}, 1),
+		batches: make(chan []durable.Delivery), again: make(chan struct{}, 1),
 		left: make(chan struct{}), byClaim: map[*durable.Claim]*share{},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
@@ -96,7 +95,6 @@ func (b *Backend) compete(ctx context.Context, g durable.Group) (durable.Consume
 	m.entered = true
 	m.startReaders(m.shares)
 	m.mu.Unlock()
-	m.work.Go(m.acknowledge)
 	m.work.Go(m.maintain)
 	return m, nil
 }

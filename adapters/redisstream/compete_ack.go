@@ -13,7 +13,7 @@ import (
 
 const mostAcks = 1000 // ids of one acknowledgement
 
-// Ack implements durable.Consumer. A goroutine of the member writes the acks.
+// Ack implements durable.Consumer. A goroutine of the reader writes the acks.
 func (m *competitor) Ack(_ context.Context, ds ...durable.Delivery) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -36,35 +36,43 @@ func (m *competitor) Ack(_ context.Context, ds ...durable.Delivery) error {
 		s.acks = append(s.acks, ds[i].Position)
 		s.open--
 	}
-	poke(m.ackKick)
 	for _, r := range m.readers {
 		poke(r.kick)
+		if r.only == nil || len(r.only.acks) > 0 {
+			poke(r.acks)
+		}
 	}
 	return nil
 }
 
-// acknowledge writes acks until the membership ends; Close writes the rest.
-func (m *competitor) acknowledge() {
+// writing names the acks of a reader among what may be refused.
+type writing struct{ *reader }
+
+// acknowledge writes the acks of what m reads until the membership ends; Close writes the rest.
+func (m *reader) acknowledge() {
+	defer m.refused.over(writing{m})
 	wait, faults := faultFirst, 0
 	for {
 		select {
-		case <-m.ackKick:
+		case <-m.acks:
+		case <-m.gone:
+			return
 		case <-m.ctx.Done():
 			return
 		}
-		err := m.flush(m.ctx, faults == 0)
+		err := m.flush(m.ctx, m.only, faults == 0)
 		if err == nil {
 			wait, faults = faultFirst, 0
-			m.refused.over("acks")
+			m.refused.over(writing{m})
 			continue
 		}
-		if m.refused.note("acks", err) {
+		if m.refused.note(writing{m}, err) {
 			poke(m.again)
 		}
 		if faults++; faults == 1 && m.ctx.Err() == nil {
 			m.log.Warn("redisstream: acknowledging failed, trying again", "error", err)
 		}
-		poke(m.ackKick)
+		poke(m.acks)
 		if !m.pause(wait) {
 			return
 		}
@@ -72,11 +80,12 @@ func (m *competitor) acknowledge() {
 	}
 }
 
-// flush writes the acks that were accepted; after an error they are there again. One goroutine at a time calls it.
+// flush writes the acks of only, of all where that is nil, that were accepted; after an error they are there again. One
+// goroutine at a time calls it for a share.
 // Late acks are counted where it is the first attempt: what the server no longer knows then was taken over by
 // another member, which has finished it too.
-func (m *competitor) flush(ctx context.Context, first bool) error {
-	wire, flushed, commands := m.takeAcks()
+func (m *competitor) flush(ctx context.Context, only *share, first bool) error {
+	wire, flushed, commands := m.takeAcks(only)
 	if commands == 0 {
 		return nil
 	}
@@ -99,12 +108,12 @@ func (m *competitor) flush(ctx context.Context, first bool) error {
 	return nil
 }
 
-// takeAcks encodes the acks of every share.
-func (m *competitor) takeAcks() (wire []byte, flushed []*share, commands int) {
+// takeAcks encodes the acks of only, of every share where that is nil.
+func (m *competitor) takeAcks(only *share) (wire []byte, flushed []*share, commands int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range m.shares {
-		if len(s.acks) == 0 {
+		if len(s.acks) == 0 || only != nil && s != only {
 			continue
 		}
 		s.acks, s.acking = s.acking[:0], s.acks

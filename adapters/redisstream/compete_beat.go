@@ -2,6 +2,8 @@ package redisstream
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -94,15 +96,26 @@ func (m *competitor) loseAll() {
 // beatOnce touches what the member holds. doubtful: the server did not hear of it for longer than ClaimIdle, so that
 // claims of which another member has taken something are lost.
 func (m *competitor) beatOnce(ctx context.Context, doubtful bool) bool {
-	heard := true
+	var deaf atomic.Bool
+	var touched sync.WaitGroup
 	for _, s := range m.working() {
-		err := keepScript.Run(ctx, m.b.control, []string{s.key}, m.group.Name, m.group.Member).Err()
-		if err == nil && doubtful {
-			err = m.doubt(ctx, s)
+		touch := func() {
+			err := keepScript.Run(ctx, m.b.control, []string{s.key}, m.group.Name, m.group.Member).Err()
+			if err == nil && doubtful {
+				err = m.doubt(ctx, s)
+			}
+			if err != nil && !noGroup(err) {
+				deaf.Store(true)
+			}
 		}
-		heard = heard && (err == nil || noGroup(err))
+		if !m.b.cfg.Clustered() {
+			touch()
+			continue
+		}
+		touched.Go(touch) // a node that stands still does not take the time of the others
 	}
-	return heard
+	touched.Wait()
+	return !deaf.Load()
 }
 
 // working is the shares of which something is held.

@@ -32,7 +32,7 @@ func (m *competitor) handOver() {
 	m.ending = true // no reader is started any more
 	m.mu.Unlock()
 	m.work.Wait()
-	errs := []error{m.flush(ctx, true)}
+	errs := []error{m.flush(ctx, nil, true)}
 	unstarted := m.unstarted()
 	m.mu.Lock()
 	shares := slices.Clone(m.shares)

@@ -6,7 +6,8 @@ import (
 	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 )
 
-// reader reads all partitions of a member, or one of them: in a cluster, a command reads from one slot.
+// reader reads and acknowledges all partitions of a member, or one of them: in a cluster, a command reads from one slot,
+// and a node that stands still is not to keep the others waiting.
 type reader struct {
 	*competitor
 	session *rediskit.Session
@@ -14,11 +15,13 @@ type reader struct {
 	pace    pace
 	size    int           // bytes of a payload in the last batch, about; 0: nothing was read
 	kick    chan struct{} // capacity 1: something was acknowledged
+	acks    chan struct{} // capacity 1: there are acks to write
+	gone    chan struct{} // closed when only was taken out
 }
 
 // newReader returns a reader of s, or of everything where s is nil.
 func (m *competitor) newReader(s *share) *reader {
-	r := &reader{competitor: m, only: s, kick: make(chan struct{}, 1)}
+	r := &reader{competitor: m, only: s, kick: make(chan struct{}, 1), acks: make(chan struct{}, 1), gone: make(chan struct{})}
 	if s == nil {
 		r.session = m.b.cfg.NewSession()
 	} else {
@@ -36,6 +39,7 @@ func (m *competitor) startReaders(added []*share) {
 		if len(m.readers) == 0 {
 			m.readers = []*reader{m.newReader(nil)}
 			m.work.Go(m.readers[0].read)
+			m.work.Go(m.readers[0].acknowledge)
 		}
 		return
 	}
@@ -43,10 +47,12 @@ func (m *competitor) startReaders(added []*share) {
 		r := m.newReader(s)
 		m.readers = append(m.readers, r)
 		m.work.Go(r.read)
+		m.work.Go(r.acknowledge)
 	}
 }
 
-// over tells whether there is nothing left to read, and forgets the reader then.
+// over tells whether there is nothing left to read, and forgets the reader then. Its read loop alone calls it, which ends
+// by that.
 func (m *reader) over() bool {
 	if m.ended() != nil {
 		return true
@@ -59,6 +65,7 @@ func (m *reader) over() bool {
 	if slices.Contains(m.shares, m.only) {
 		return false
 	}
+	close(m.gone)
 	m.readers = slices.DeleteFunc(m.readers, func(r *reader) bool { return r == m })
 	return true
 }
