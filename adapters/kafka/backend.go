@@ -85,7 +85,8 @@ func openError(cfg Config, err error) error {
 	brokers := strings.Join(cfg.Brokers, ",")
 	switch {
 	case errors.Is(err, sarama.ErrSASLAuthenticationFailed):
-		return fmt.Errorf("kafka: open: the brokers %s refuse user %q, check the setting \"sasl\": %w", brokers, cfg.SASL.User, oneLine{err})
+		return fmt.Errorf("kafka: open: the brokers %s refuse user %q, check the setting \"sasl\": %w: %w",
+			brokers, cfg.SASL.User, durable.ErrDenied, oneLine{err})
 	case errors.Is(err, sarama.ErrUnsupportedSASLMechanism):
 		return fmt.Errorf("kafka: open: the brokers %s do not offer %s, check the setting \"sasl.mechanism\": %w", brokers, cfg.SASL.Mechanism, oneLine{err})
 	}

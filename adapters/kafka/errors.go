@@ -31,8 +31,8 @@ func isTooLarge(err error) bool {
 	return errors.Is(err, sarama.ErrMessageSizeTooLarge) || errors.Is(err, sarama.ErrMessageSetSizeTooLarge)
 }
 
-// translate adds the sentinel that an error of the client stands for. A refusal by access rules, which has none, says
-// what to grant: Read, unless denied was told of another operation before.
+// translate adds the sentinel that an error of the client stands for. A refusal by access rules says what to
+// grant: Read, unless denied was told of another operation before.
 func translate(err error) error {
 	switch {
 	case err == nil || errors.Is(err, durable.ErrTopicNotFound):
@@ -49,6 +49,8 @@ func translate(err error) error {
 		return denied(err, opRead)
 	case isRejection(err):
 		return err
+	case errors.Is(err, sarama.ErrSASLAuthenticationFailed):
+		return fmt.Errorf("%w: %w", durable.ErrDenied, oneLine{err})
 	}
 	return fmt.Errorf("%w: %w", durable.ErrUnavailable, oneLine{err})
 }

@@ -94,6 +94,9 @@ func demandALogin(t *testing.T, k *testenv.SecureKafka) {
 			if got := s.Blame(err); got != c.blame || !strings.Contains(err.Error(), `"`+strings.Split(c.blame, ".")[0]) {
 				t.Errorf("blames %q, want %q, for %v", got, c.blame, err)
 			}
+			if refused := c.blame == "sasl.password"; errors.Is(err, durable.ErrDenied) != refused || refused && errors.Is(err, durable.ErrUnavailable) {
+				t.Errorf("got %v, want ErrDenied for a wrong password only", err)
+			}
 			if strings.Contains(err.Error(), testenv.KafkaPassword) {
 				t.Errorf("the password is in %v", err)
 			}
