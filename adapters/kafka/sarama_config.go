@@ -11,6 +11,7 @@ const (
 	finderTimeout = 3 * time.Second
 	channelBuffer = 256 // between the stages of sarama, its own default
 	metadataRetry = 3
+	settleRetry   = 50 // while a broker that has just started is not ready
 )
 
 // base is what all clients have in common.

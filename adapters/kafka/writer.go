@@ -66,7 +66,7 @@ func newWriter(conf *sarama.Config, client finder, send func(*sender, []*batch) 
 	return w, err
 }
 
-// newID asks for a producer id, which nobody else has, and its epoch.
+// newID asks for a producer id, which nobody else has, and its epoch. A broker that has just started has none yet.
 func (w *writer) newID() (int64, int16, error) {
 	for attempt := 0; ; attempt++ {
 		res, err := w.client.InitProducerID()
@@ -76,8 +76,12 @@ func (w *writer) newID() (int64, int16, error) {
 		if err == nil {
 			return res.ProducerID, res.ProducerEpoch, nil
 		}
+		tries := metadataRetry
+		if unsettled(err) {
+			tries = settleRetry
+		}
 		var code sarama.KError
-		if attempt == metadataRetry || errors.As(err, &code) && isRejection(code) || !w.pause(retryBackoff) {
+		if attempt >= tries || errors.As(err, &code) && isRejection(code) || !w.pause(retryBackoff) {
 			return 0, 0, fmt.Errorf("ask for a producer id: %w", err)
 		}
 	}
