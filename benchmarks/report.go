@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // A row is one subject of one path. Figures are medians over the turns.
@@ -33,11 +34,12 @@ type row struct {
 
 // A goal is a bound on a ratio or a rate; the zero value is none.
 type goal struct {
-	atLeast float64 // of the ratio
-	atMost  float64 // of the ratio
-	rate    float64 // events a second at least
-	grow    float64 // of resident memory, from the first mark to the last
-	aim     float64 // what would be better still, for the reader
+	atLeast float64       // of the ratio
+	atMost  float64       // of the ratio
+	rate    float64       // events a second at least
+	grow    float64       // of resident memory, from the first mark to the last
+	within  time.Duration // the median, of what is no ratio
+	aim     float64       // what would be better still, for the reader
 
 	share float64 // of the server's commands that may be overhead
 
@@ -55,6 +57,9 @@ func (g goal) judge(r row) (string, *bool) {
 	case g.rate > 0:
 		ok = r.EventsPerS >= g.rate
 		return "≥ " + count(g.rate) + "/s", &ok
+	case g.within > 0:
+		ok = r.P50us <= float64(g.within.Microseconds())
+		return "≤ " + g.within.String(), &ok
 	case g.extraNs > 0 && r.ExtraNs != nil && r.ExtraAllocs != nil:
 		ok = *r.ExtraNs <= g.extraNs && *r.ExtraAllocs <= g.extraAllocs
 		return fmt.Sprintf("+%.0f ns, +%.1f allocs; ≤ %.0f, %.0f", *r.ExtraNs, *r.ExtraAllocs, g.extraNs, g.extraAllocs), &ok

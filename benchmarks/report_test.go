@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 func someRows() []row {
@@ -63,7 +64,7 @@ func TestTableNamesPathSubjectsAndGoals(t *testing.T) {
 
 func TestGoalsAreJudgedByTheirKind(t *testing.T) {
 	ratio := 1.1
-	r := row{EventsPerS: 900_000, RatioToRaw: &ratio}
+	r := row{EventsPerS: 900_000, RatioToRaw: &ratio, P50us: 3e6}
 	for _, c := range []struct {
 		goal goal
 		text string
@@ -74,6 +75,8 @@ func TestGoalsAreJudgedByTheirKind(t *testing.T) {
 		{goal{atMost: 1.3, aim: 1.2}, "≤ 1.30 (aim 1.20)", true},
 		{goal{rate: 1e6}, "≥ 1.00M/s", false},
 		{goal{rate: 5e5}, "≥ 500.0k/s", true},
+		{goal{within: 4 * time.Second}, "≤ 4s", true},
+		{goal{within: 2 * time.Second}, "≤ 2s", false},
 	} {
 		text, ok := c.goal.judge(r)
 		if text != c.text || ok == nil || *ok != c.ok {

@@ -21,6 +21,10 @@ import (
 const (
 	envVictim = "DUALSTREAM_BENCH_VICTIM" // makes this program the member of a takeover that is killed
 	deadAfter = 3 * time.Second           // lease, ClaimIdle; Kafka's session lasts as long as by default
+
+	// What may pass after that before another member handles what the dead one had.
+	redisGrace = time.Second
+	kafkaGrace = 3 * time.Second
 )
 
 // takeoverPaths have a member killed in a process of its own, and measure until another handles the first of its
@@ -35,16 +39,20 @@ func takeoverPaths() []path {
 			return taken(l, fmt.Sprint("redis ", server.Addr(), " ", int(ordering))), nil
 		}
 	}
+	kafkaTakeover := func(_ context.Context, l *lab) (turn, error) {
+		c, err := l.kafka()
+		if err != nil {
+			return nil, err
+		}
+		return taken(l, fmt.Sprint("kafka ", strings.Join(c.brokers, ","), " 0")), nil
+	}
+	row := func(name string, within time.Duration, start func(context.Context, *lab) (turn, error)) path {
+		return path{name: name, noRaw: true, goal: goal{within: within}, subjects: []subject{{subjectOurs, start}}}
+	}
 	return []path{
-		{name: "takeover-redis-ordered", noRaw: true, subjects: []subject{{subjectOurs, redisTakeover(durable.PerKey)}}},
-		{name: "takeover-redis", noRaw: true, subjects: []subject{{subjectOurs, redisTakeover(durable.None)}}},
-		{name: "takeover-kafka", noRaw: true, subjects: []subject{{subjectOurs, func(_ context.Context, l *lab) (turn, error) {
-			c, err := l.kafka()
-			if err != nil {
-				return nil, err
-			}
-			return taken(l, fmt.Sprint("kafka ", strings.Join(c.brokers, ","), " 0")), nil
-		}}}},
+		row("takeover-redis-ordered", deadAfter+redisGrace, redisTakeover(durable.PerKey)),
+		row("takeover-redis", deadAfter+redisGrace, redisTakeover(durable.None)),
+		row("takeover-kafka", kafka.DefaultSessionTimeout+kafkaGrace, kafkaTakeover),
 	}
 }
 
