@@ -34,7 +34,7 @@ func (e *endless) Fetch(ctx context.Context, most int) ([]Delivery, error) {
 	ds := append([]Delivery(nil), b...)
 	for i := range ds {
 		if e.fresh {
-			ds[i].Message = copied(ds[i].Message)
+			ds[i].Message = copyMessage(context.Background(), ds[i].Message)
 		}
 	}
 	return ds, nil

@@ -1,8 +1,8 @@
 package durable
 
 import (
+	"bytes"
 	"context"
-	"maps"
 	"sync"
 	"time"
 
@@ -35,15 +35,19 @@ func newGiven(t *task, was *original) *given {
 	of := t.d.Message
 	switch {
 	case t.pristine != nil:
-		g.msg = copied(t.pristine)
+		g.msg = copyMessage(g, t.pristine)
+		d := *t.d
+		d.Message = g.msg
+		t.ctx.delivery = &d // for DeliveryOf; the delivery's own message is that of an earlier receiver
+		return g
 	case was == nil || unanswerable(of):
-		g.msg = copied(of)
-	default:
-		was.remember(of)
-		g.msg, g.was = of, was
-		if of.Metadata == nil { // receivers may Set
-			of.Metadata = message.Metadata{}
-		}
+		g.msg = copyMessage(g, of)
+		return g
+	}
+	was.remember(of)
+	g.msg, g.was = of, was
+	if of.Metadata == nil { // receivers may Set
+		of.Metadata = message.Metadata{}
 	}
 	g.msg.SetContext(g)
 	return g
@@ -56,29 +60,23 @@ func (c *given) restore() {
 	}
 }
 
-// copied is a message as of is, that nobody has answered.
-func copied(of *message.Message) *message.Message {
-	m := message.NewMessage(of.UUID, of.Payload)
-	if of.Metadata != nil {
-		m.Metadata = maps.Clone(of.Metadata)
-	}
-	return m
-}
-
 // unanswerable tells whether msg was answered before, or nobody would see it.
 func unanswerable(msg *message.Message) bool {
 	return msg.Acked() == nil || msg.Nacked() == nil || isClosed(msg.Acked()) || isClosed(msg.Nacked())
 }
 
+// sparePayload is the largest payload in bytes whose memory an original keeps for others.
+const sparePayload = 16 << 10
+
 // original is what a message was before its receiver got it. The engine uses its memory again: no one else has it.
 type original struct {
 	uuid     string
-	payload  message.Payload
+	payload  []byte   // a copy: receivers may write into theirs
 	metadata []string // key, value, key, value, …
 }
 
 func (o *original) remember(msg *message.Message) {
-	o.uuid, o.payload = msg.UUID, msg.Payload
+	o.uuid, o.payload = msg.UUID, append(o.payload, msg.Payload...)
 	for k, v := range msg.Metadata {
 		o.metadata = append(o.metadata, k, v)
 	}
@@ -86,7 +84,7 @@ func (o *original) remember(msg *message.Message) {
 
 // message is the one that was remembered, as a new one.
 func (o *original) message() *message.Message {
-	m := message.NewMessage(o.uuid, o.payload)
+	m := message.NewMessage(o.uuid, bytes.Clone(o.payload))
 	for i := 0; i < len(o.metadata); i += 2 {
 		m.Metadata[o.metadata[i]] = o.metadata[i+1]
 	}
@@ -96,7 +94,10 @@ func (o *original) message() *message.Message {
 // forget keeps the memory alone.
 func (o *original) forget() {
 	clear(o.metadata)
-	*o = original{metadata: o.metadata[:0]}
+	*o = original{payload: o.payload[:0], metadata: o.metadata[:0]}
+	if cap(o.payload) > sparePayload {
+		o.payload = nil
+	}
 }
 
 // takeBack answers a message that no receiver gets.

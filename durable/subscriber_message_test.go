@@ -17,6 +17,7 @@ func spoil(msg *message.Message) {
 		msg.Metadata.Set(k, "spoilt")
 	}
 	msg.Metadata.Set("by", "the receiver")
+	clear(msg.Payload)
 	msg.UUID, msg.Payload = "spoilt", []byte("spoilt")
 	msg.SetContext(context.Background())
 }
@@ -46,6 +47,8 @@ func TestTheFirstReceiverGetsTheMessageOfTheDeliveryAndLaterOnesGetItAsItWas(t *
 				t.Errorf("attempt %d: got attempt %d, the delivery's own message: %v, the one of an earlier attempt: %v", attempt, d.Attempt, msg == own, seen[msg])
 			}
 			seen[msg] = true
+			d, _ := DeliveryOf(msg.Context())
+			wantAsStored(t, attempt, d.Message)
 			spoil(msg)
 			if attempt == 4 {
 				msg.Ack()

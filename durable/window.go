@@ -19,7 +19,7 @@ const (
 	taskReleased                  // no longer ours
 )
 
-// task is a delivery in the engine. All fields but d and ctx are guarded by run.mu.
+// task is a delivery in the engine. All fields but d, ctx and pristine are guarded by run.mu.
 type task struct {
 	d        *Delivery
 	ctx      *deliveryContext
