@@ -2,8 +2,8 @@ package redisstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +15,8 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-// TestMembersThatComeAndGoHandleEverythingOnce has 60 members, or 200 in a soak, join and leave in order, some at a time.
+// TestMembersThatComeAndGoHandleEverythingOnce has 60 members, or 200 in a soak, join and leave in order, some at a time,
+// none before all of them have joined.
 func TestMembersThatComeAndGoHandleEverythingOnce(t *testing.T) {
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 	b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: 20 * time.Second})
@@ -33,9 +34,18 @@ func TestMembersThatComeAndGoHandleEverythingOnce(t *testing.T) {
 			h.Started(name, "k", m.UUID)()
 			return nil
 		}, durable.ProcessOptions{Concurrency: 3})
-		if err != nil && !errors.Is(err, context.Canceled) { // which is left before it joined
+		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	raw := client(t, addr)
+	joined := func(g int) (n int) {
+		for _, c := range raw.XInfoConsumers(t.Context(), topic, "g").Val() {
+			if strings.HasPrefix(c.Name, fmt.Sprint("m", g, "-")) {
+				n++
+			}
+		}
+		return n
 	}
 	for g := range generations {
 		ctx, stop := context.WithCancel(t.Context())
@@ -43,6 +53,7 @@ func TestMembersThatComeAndGoHandleEverythingOnce(t *testing.T) {
 		for i := range side {
 			members.Go(func() { member(ctx, fmt.Sprint("m", g, "-", i)) })
 		}
+		testenv.Await(t, time.Minute, func() bool { return joined(g) == side }, "every member has joined")
 		store(t, b, topic, g*total/generations, (g+1)*total/generations)
 		if g < generations-1 {
 			stop() // with much of it unread, read ahead or at work
@@ -55,7 +66,6 @@ func TestMembersThatComeAndGoHandleEverythingOnce(t *testing.T) {
 		stop()
 		members.Wait()
 	}
-	raw := client(t, addr)
 	if err := h.Check(durabletest.Promise{Once: true}).Err(); err != nil {
 		t.Error(err)
 	}

@@ -43,16 +43,19 @@ func once(p place) durabletest.Promise {
 }
 
 func TestAServerThatForgetsEverythingAmidHandlersIsServedAgain(t *testing.T) {
+	t.Parallel()
 	flushed := func(t *testing.T, p place) {
+		p = p.own(t)
 		amid(t, p, func(t *testing.T, r *run) { p.flush(t, r.topic) }, true, once(p))
 	}
-	onRedis(t, flushed)
-	onCluster(t, flushed)
+	inBothOrders(t, place{kind: "redis"}, flushed)
+	inBothOrders(t, place{kind: "cluster"}, flushed)
 }
 
 // TestAGroupThatIsDestroyedAmidHandlersLosesNothing: under PerKey the owners know where it was; competitors begin at the
 // oldest entry again.
 func TestAGroupThatIsDestroyedAmidHandlersLosesNothing(t *testing.T) {
+	t.Parallel()
 	destroyed := func(t *testing.T, p place) {
 		promise := once(p)
 		promise.Once = p.ordered() // competitors begin at the oldest entry again
@@ -68,6 +71,7 @@ func TestAGroupThatIsDestroyedAmidHandlersLosesNothing(t *testing.T) {
 
 // TestAGroupAtWorkIsNotDeleted asks in vain, and disturbs nothing by it.
 func TestAGroupAtWorkIsNotDeleted(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, p place) {
 		amid(t, p, func(t *testing.T, r *run) {
 			if err := r.b.DeleteGroup(t.Context(), r.group("").Name, r.topic); !errors.Is(err, durable.ErrGroupActive) {
@@ -78,6 +82,7 @@ func TestAGroupAtWorkIsNotDeleted(t *testing.T) {
 }
 
 func TestATopicThatIsDeletedAmidHandlersAndMadeAgainIsConsumed(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, p place) {
 		amid(t, p, func(t *testing.T, r *run) {
 			must(t, r.b.DeleteTopic(t.Context(), r.topic))

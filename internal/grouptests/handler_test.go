@@ -19,6 +19,7 @@ import (
 // TestHandlersThatMisbehaveHoldUpTheirKeyAlone has handlers that panic, fail, end their goroutine, and one that heeds
 // nothing and blocks for longer than a lease: it keeps its event, and the other keys go on.
 func TestHandlersThatMisbehaveHoldUpTheirKeyAlone(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, p place) {
 		r := newRun(t, p)
 		var first sync.Map               // ids that were tried
@@ -64,6 +65,7 @@ func TestHandlersThatMisbehaveHoldUpTheirKeyAlone(t *testing.T) {
 
 // TestAHandlerThatReturnsAfterItsMemberHasLeftAcknowledgesNothing has a handler outlive its member.
 func TestAHandlerThatReturnsAfterItsMemberHasLeftAcknowledgesNothing(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, p place) {
 		r := newRun(t, p)
 		release, began, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -94,6 +96,7 @@ func TestAHandlerThatReturnsAfterItsMemberHasLeftAcknowledgesNothing(t *testing.
 // TestAReceiverThatAcknowledgesTwiceHasAcknowledgedOnce answers each message of a Subscriber twice, and once more after
 // the subscription has ended.
 func TestAReceiverThatAcknowledgesTwiceHasAcknowledgedOnce(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, p place) {
 		r := newRun(t, p)
 		var old []*message.Message

@@ -23,6 +23,7 @@ const lease = 3 * time.Second
 
 func TestMain(m *testing.M) {
 	testenv.RunHelper(map[string]func(){"member": processMember})
+	testenv.SideBySide(6)
 	// go-metrics, which sarama uses, has one ticker for the life of the process.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
@@ -91,19 +92,27 @@ func onMemory(t *testing.T, test func(t *testing.T, p place)) {
 }
 
 func onRedis(t *testing.T, test func(t *testing.T, p place)) {
-	inBothOrders(t, place{kind: "redis"}, func(t *testing.T, p place) {
-		r := testenv.StartRedis(t, testenv.RedisOptions{})
-		p.addrs, p.redis = []string{r.Addr()}, r.Client()
-		test(t, p)
-	})
+	addr := testenv.Redis(t)
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	t.Cleanup(func() { _ = client.Close() })
+	inBothOrders(t, place{kind: "redis", addrs: []string{addr}, redis: client}, test)
 }
 
 func onCluster(t *testing.T, test func(t *testing.T, p place)) {
-	inBothOrders(t, place{kind: "cluster"}, func(t *testing.T, p place) {
+	inBothOrders(t, place{kind: "cluster"}.own(t), test)
+}
+
+// own returns p with servers for it alone.
+func (p place) own(t *testing.T) place {
+	t.Helper()
+	if p.kind == "cluster" {
 		c := testenv.StartRedisCluster(t)
 		p.addrs, p.redis = c.Addrs(), c.Client()
-		test(t, p)
-	})
+		return p
+	}
+	r := testenv.StartRedis(t, testenv.RedisOptions{})
+	p.addrs, p.redis = []string{r.Addr()}, r.Client()
+	return p
 }
 
 func onKafka(t *testing.T, test func(t *testing.T, p place)) {

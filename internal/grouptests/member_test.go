@@ -13,6 +13,7 @@ import (
 // TestMembersThatComeAndGoHandleEverythingOnce has 20 members, or 200 in a soak, join while others leave. Those of Redis
 // and of Kafka have such a test of their own.
 func TestMembersThatComeAndGoHandleEverythingOnce(t *testing.T) {
+	t.Parallel()
 	members := 20
 	if os.Getenv("DUALSTREAM_SOAK") == "1" {
 		members = 200

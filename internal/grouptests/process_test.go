@@ -119,12 +119,17 @@ func (p *processes) judge() {
 		}
 	}
 	promise := durabletest.Promise{Ordered: p.p.ordered(), Exclusive: p.p.ordered(), Window: durable.DefaultMaxInFlight}
-	if err := p.history.Check(promise).Err(); err != nil {
+	report := p.history.Check(promise)
+	if err := report.Err(); err != nil {
 		p.t.Error(err)
+	}
+	if len(report.Stale) > 0 {
+		p.t.Log(strings.Join(p.lines(), "\n"))
 	}
 }
 
 func TestAMemberIsKilledAmidHandlers(t *testing.T) {
+	t.Parallel()
 	killed := func(t *testing.T, at place) {
 		p := newProcesses(t, at)
 		one, two := p.start("one"), p.start("two")
@@ -141,6 +146,7 @@ func TestAMemberIsKilledAmidHandlers(t *testing.T) {
 
 // TestAMemberThatStoodStillForLongerThanItsLeaseHarmsNothing has the others finish everything meanwhile.
 func TestAMemberThatStoodStillForLongerThanItsLeaseHarmsNothing(t *testing.T) {
+	t.Parallel()
 	frozen := func(t *testing.T, at place) {
 		p := newProcesses(t, at)
 		zombie := p.start("zombie")

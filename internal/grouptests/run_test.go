@@ -46,11 +46,25 @@ func (r *run) group(member string) durable.Group {
 	return durable.Group{Name: r.topic + "-g", Member: member, Topics: durable.Topics(r.topic), Ordering: r.p.ordering}
 }
 
-// member joins. work is what its handlers do; leave ends it, and returns what Process does.
+// joining tells when a member has joined.
+type joining struct {
+	backend
+	joined chan struct{}
+}
+
+func (j joining) Consume(ctx context.Context, g durable.Group) (durable.Consumer, error) {
+	c, err := j.backend.Consume(ctx, g)
+	if err == nil {
+		close(j.joined)
+	}
+	return c, err
+}
+
+// member has joined when it returns. work is what its handlers do; leave ends it, and returns what Process does.
 func (r *run) member(name string, work func(m *message.Message) error, o durable.ProcessOptions) (leave func() error) {
 	r.t.Helper()
 	o.Logger = slog.New(slog.DiscardHandler)
-	b := r.p.open(r.t)
+	b := joining{r.p.open(r.t), make(chan struct{})}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
@@ -67,13 +81,14 @@ func (r *run) member(name string, work func(m *message.Message) error, o durable
 	}()
 	leave = sync.OnceValue(func() error {
 		stop()
-		err := <-ended
-		if errors.Is(err, context.Canceled) { // it had not joined yet
-			err = nil
-		}
-		return errors.Join(err, b.Close(context.Background()))
+		return errors.Join(<-ended, b.Close(context.Background()))
 	})
 	r.t.Cleanup(func() { _ = leave() })
+	select {
+	case <-b.joined:
+	case <-time.After(soon):
+		r.t.Fatalf("%s did not join", name)
+	}
 	return leave
 }
 
