@@ -15,12 +15,16 @@ var (
 	errBatchEnded = errors.New("the handler of the batch did not return")
 	// errContextLost: a middleware called its handler with a message that has another context.
 	errContextLost = errors.New("a middleware has replaced the context of its message")
+	// errBehind: an event of the same key failed before.
+	errBehind = errors.New("an earlier event of its key failed")
 )
 
 // EachOfBatch has a middleware for single messages serve a [BatchHandler]: around each delivery of the batch it runs as
 // it would around a handler of that delivery alone, until it calls its handler, whose result is what h says about the
 // delivery. h is called once for all deliveries whose middleware has come so far, in their order, and not for one that the
-// middleware settles by itself. Where middlewares call their handler again, h is called again, with those.
+// middleware settles by itself. What stands behind one of its key that the middleware refuses so, with an error, is given
+// back (see [Release]), so that h never has it first. Where middlewares call their handler again, h is called again, with
+// those: after all that was behind them in the batch.
 //
 // All of it runs on one goroutine: a middleware that waits holds the whole batch, and one that bounds how many handlers
 // run side by side must not be used. The handler is to be called by the goroutine that the middleware was called by, with
@@ -41,7 +45,7 @@ func EachOfBatch(m message.HandlerMiddleware, h BatchHandler) BatchHandler {
 			defer e.stop() // where h panics
 			events[i] = e
 		}
-		settleEach(ctx, events, h)
+		settleEach(ctx, begun(events), h)
 		errs := make([]error, len(ds))
 		for i, e := range events {
 			errs[i] = e.err
@@ -50,9 +54,28 @@ func EachOfBatch(m message.HandlerMiddleware, h BatchHandler) BatchHandler {
 	}
 }
 
-// settleEach goes on with events until the middleware of each has ended.
-func settleEach(ctx context.Context, events []*batchEvent, h BatchHandler) {
-	for waiting := resumed(events); len(waiting) > 0; waiting = resumed(waiting) {
+// begun has the middleware of each of events begin, but for those behind a refused one of their key, and returns those
+// whose middleware calls its handler.
+func begun(events []*batchEvent) []*batchEvent {
+	var waiting []*batchEvent
+	refused := map[string]bool{}
+	for _, e := range events {
+		if refused[e.d.Key] {
+			e.err = Release(errBehind)
+			continue
+		}
+		if _, more := e.next(); more {
+			waiting = append(waiting, e)
+			continue
+		}
+		refused[e.d.Key] = e.err != nil && e.d.Key != ""
+	}
+	return waiting
+}
+
+// settleEach goes on with what is waiting for h until the middleware of each has ended.
+func settleEach(ctx context.Context, waiting []*batchEvent, h BatchHandler) {
+	for ; len(waiting) > 0; waiting = resumed(waiting) {
 		ds := make([]Delivery, len(waiting))
 		for i, e := range waiting {
 			ds[i] = e.d

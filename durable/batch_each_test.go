@@ -131,3 +131,34 @@ func TestAWrongNumberOfResultsFailsTheBatch(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsBehindARefusedDeliveryOfItsKeyIsNotHandledBeforeIt(t *testing.T) {
+	refused := errors.New("refused")
+	var seen []string
+	h := EachOfBatch(func(next message.HandlerFunc) message.HandlerFunc {
+		return func(msg *message.Message) ([]*message.Message, error) {
+			seen = append(seen, msg.UUID)
+			if msg.UUID == "a1" || msg.UUID == "none" {
+				return nil, refused
+			}
+			return next(msg)
+		}
+	}, func(_ context.Context, ds []Delivery) []error {
+		wantList(t, "handled", uuids(ds), []string{"b1", "other"})
+		return nil
+	})
+	ds := batchOf("a1", "b1", "a2", "none", "other", "a3")
+	for i, key := range []string{"a", "b", "a", "", "", "a"} {
+		ds[i].Key = key
+	}
+	got := h(t.Context(), ds)
+	wantList(t, "seen by the middleware", seen, []string{"a1", "b1", "none", "other"})
+	for _, i := range []int{2, 5} {
+		if VerbOf(got[i]) != VerbRelease {
+			t.Errorf("%s: got %v, want it given back", ds[i].Message.UUID, got[i])
+		}
+	}
+	if got[0] != refused || got[1] != nil || got[3] != refused || got[4] != nil { //nolint:errorlint // the very error
+		t.Errorf("got %v", got)
+	}
+}
