@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -78,6 +79,33 @@ func (c *child) signal(sig syscall.Signal) {
 	if !c.ended() {
 		_ = syscall.Kill(c.pid, sig)
 	}
+}
+
+// freezeTimeout is how long freeze waits for the threads of a process to stop.
+const freezeTimeout = 5 * time.Second
+
+// freeze stops the process where it is (SIGSTOP), and returns when all its threads stand still, or it has ended.
+func (c *child) freeze() {
+	c.signal(syscall.SIGSTOP)
+	for end := time.Now().Add(freezeTimeout); !c.ended() && !stopped(c.pid) && time.Now().Before(end); {
+		<-time.After(time.Millisecond)
+	}
+}
+
+// stopped tells whether no thread of the process pid runs. It is true where there is no /proc to ask.
+func stopped(pid int) bool {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ") // its name may have blanks
+		if !strings.HasPrefix(rest, "T") && !strings.HasPrefix(rest, "Z") {
+			return false
+		}
+	}
+	return true
 }
 
 // kill ends the process as kill -9 does, frozen or not, and waits for its end.

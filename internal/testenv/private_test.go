@@ -145,6 +145,13 @@ func TestClusterNodeRestarts(t *testing.T) {
 func TestHelperProcesses(t *testing.T) {
 	p := Reexec(t, "count")
 	p.AwaitLine(soon, "n 10")
+	for range 50 {
+		p.Freeze()
+		if !stopped(p.Pid()) {
+			t.Fatal("a frozen helper still runs")
+		}
+		p.Thaw()
+	}
 	p.Freeze()
 	Await(t, soon, quiet(p), "a frozen helper is silent")
 	before := len(p.Lines())

@@ -124,8 +124,8 @@ func (p *Process) Kill() {
 // Terminate sends SIGTERM; Wait tells how it ended.
 func (p *Process) Terminate() { p.child.signal(syscall.SIGTERM) }
 
-// Freeze stops the helper where it is (SIGSTOP).
-func (p *Process) Freeze() { p.child.signal(syscall.SIGSTOP) }
+// Freeze stops the helper where it is (SIGSTOP). It runs no more when Freeze returns.
+func (p *Process) Freeze() { p.child.freeze() }
 
 // Thaw lets a frozen helper go on.
 func (p *Process) Thaw() { p.child.signal(syscall.SIGCONT) }

@@ -88,8 +88,9 @@ func (s *Server) Restart() {
 	s.await()
 }
 
-// Freeze stops the process where it is (SIGSTOP): connections stay open and nothing answers.
-func (s *Server) Freeze() { s.child.signal(syscall.SIGSTOP) }
+// Freeze stops the process where it is (SIGSTOP): connections stay open and nothing answers. It runs no more when Freeze
+// returns.
+func (s *Server) Freeze() { s.child.freeze() }
 
 // Thaw lets a frozen process go on.
 func (s *Server) Thaw() { s.child.signal(syscall.SIGCONT) }
