@@ -127,6 +127,7 @@ func (c *consumer) handOver(hs []*held) {
 		}
 	}
 	if err := c.save(hs); err != nil {
+		c.unsaved(err)
 		c.report(err)
 	}
 	c.mu.Lock()
@@ -190,13 +191,22 @@ func (c *consumer) saves() {
 	}
 }
 
-// save commits what is finished in hs, again while the group is in between two generations.
+// save commits what is finished in hs before others get it: again while the group is in between two generations, and
+// while the coordinator cannot be reached but keeps the claims for this member.
 func (c *consumer) save(hs []*held) error {
-	err := c.seat.patiently(func() error { return c.saveOnce(hs) })
+	again := func(err error) bool { return unsettled(err) || cut(err) && c.owns() }
+	err := patiently(again, func() error { return c.saveOnce(hs) })
 	if unseated(err) || errors.Is(err, errNotJoined) {
-		return nil // whose acks these were is no longer known to the group
+		c.unsaved(err) // whose acks these were is no longer known to the group
+		return nil
 	}
 	return err
+}
+
+// unsaved notes that the next owners handle again what was finished.
+func (c *consumer) unsaved(err error) {
+	c.b.cfg.Logger.Warn("kafka: what was handled last could not be committed, the next owner handles it again",
+		"group", c.group.Name, "error", err)
 }
 
 // saveOnce commits what is finished in hs, or in all claims where hs is nil.

@@ -108,9 +108,10 @@ func leadersMove(t *testing.T, k *testenv.KafkaCluster) {
 	topic := newTopic(t, b, 6)
 	g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic), Member: "first"}
 	var h durabletest.History
-	first := work(t, cfg, g, &h)
+	var off cuts
+	first := work(t, cfg, g, &h, &off)
 	g.Member = "second"
-	second := work(t, cfg, g, &h)
+	second := work(t, cfg, g, &h, &off)
 	stop := feed(t, b, topic, 50, &h)
 	defer stop()
 	goesOn := func(when string) {
@@ -145,7 +146,7 @@ func leadersMove(t *testing.T, k *testenv.KafkaCluster) {
 	goesOn("without a broker")
 	late := g
 	late.Member = "late" // of a program that still names the broker that is gone
-	third := work(t, cfg, late, &h)
+	third := work(t, cfg, late, &h, &off)
 	testenv.Await(t, 2*soon, func() bool { return third.handled.Load() > 0 }, "a member joins without the broker")
 	stop()
 	settleDown(t, &h, durabletest.Promise{Ordered: true, Exclusive: true})

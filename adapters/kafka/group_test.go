@@ -30,20 +30,23 @@ func keyed(n int) func(int) string { return func(i int) string { return fmt.Spri
 // worker is a member that handles what it gets and records it.
 type worker struct {
 	stop    context.CancelFunc
+	cut     func() // notes that it was cut off
 	ended   chan error
 	handled atomic.Int64
 }
 
 // work starts a member with a backend of its own, as another process has one.
-func work(t testing.TB, cfg Config, g durable.Group, h *durabletest.History) *worker {
+func work(t testing.TB, cfg Config, g durable.Group, h *durabletest.History, off *cuts) *worker {
 	t.Helper()
+	name := g.Member
+	cfg.Logger = off.logger(name)
 	b := openOn(t, cfg)
 	ctx, stop := context.WithCancel(context.Background())
-	w := &worker{stop: stop, ended: make(chan error, 1)}
-	name := g.Member
+	w := &worker{stop: stop, ended: make(chan error, 1), cut: func() { off.cut(name) }}
 	go func() {
 		w.ended <- durable.Process(ctx, b, g, func(m *message.Message) error {
 			defer h.Started(name, durable.Key(m), m.UUID)()
+			off.handled(name, m.UUID)
 			w.handled.Add(1)
 			<-time.After(time.Duration(rand.IntN(5)) * time.Millisecond) // so that keys are at work side by side
 			return nil
@@ -63,7 +66,12 @@ func (w *worker) end(t testing.TB) {
 	w.stop = nil
 	select {
 	case err := <-w.ended:
-		if err != nil && !errors.Is(err, context.Canceled) { // it had not joined yet
+		switch {
+		case err == nil || errors.Is(err, context.Canceled): // it had not joined yet
+		case errors.Is(err, durable.ErrUnavailable):
+			w.cut()
+			t.Log(err)
+		default:
 			t.Error(err)
 		}
 	case <-time.After(2 * soon):
@@ -109,12 +117,13 @@ func TestInARollingDeployOfTenMembersEverythingIsHandledOnceAndInOrder(t *testin
 	topic := newTopic(t, b, 12)
 	g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)}
 	var h durabletest.History
+	var off cuts
 	stop := feed(t, b, topic, 200, &h)
 	defer stop()
 	member := func(name string) *worker {
 		one := g
 		one.Member = name
-		return work(t, cfg, one, &h)
+		return work(t, cfg, one, &h, &off)
 	}
 	members := make([]*worker, 10)
 	for i := range members {
@@ -126,7 +135,7 @@ func TestInARollingDeployOfTenMembersEverythingIsHandledOnceAndInOrder(t *testin
 		old.end(t)
 	}
 	stop()
-	settleDown(t, &h, durabletest.Promise{Once: true, Ordered: true, Serial: true})
+	off.settleDown(t, &h)
 }
 
 func TestMembersThatComeAndGoHandleEverythingOnceAndInOrder(t *testing.T) {
@@ -140,14 +149,15 @@ func TestMembersThatComeAndGoHandleEverythingOnceAndInOrder(t *testing.T) {
 	topic := newTopic(t, b, 8)
 	g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic), Member: "stays"}
 	var h durabletest.History
+	var off cuts
 	stop := feed(t, b, topic, 40, &h)
 	defer stop()
-	work(t, cfg, g, &h)
+	work(t, cfg, g, &h, &off)
 	const beside = 5 // at once
 	var guests []*worker
 	for i := range members {
 		g.Member = fmt.Sprint("guest-", i)
-		guests = append(guests, work(t, cfg, g, &h))
+		guests = append(guests, work(t, cfg, g, &h, &off))
 		if len(guests) == beside {
 			testenv.Await(t, soon, func() bool { return guests[0].handled.Load() > 0 }, "the guest is at work")
 			guests[0].end(t)
@@ -158,7 +168,7 @@ func TestMembersThatComeAndGoHandleEverythingOnceAndInOrder(t *testing.T) {
 		w.end(t)
 	}
 	stop()
-	settleDown(t, &h, durabletest.Promise{Once: true, Ordered: true, Serial: true})
+	off.settleDown(t, &h)
 }
 
 func TestAFullPartitionHoldsUpNeitherTheOthersNorTheSession(t *testing.T) {

@@ -121,6 +121,7 @@ func (c *consumer) guarded() {
 	}
 	c.mu.Unlock()
 	if len(lost) > 0 {
+		c.b.cfg.Logger.Warn("kafka: the claims are lost", "group", c.group.Name, "claims", len(lost), "error", errLeaseOver)
 		poke(c.rejoin)
 	}
 }

@@ -144,11 +144,17 @@ func unseated(err error) bool {
 		errors.Is(err, sarama.ErrFencedInstancedId)
 }
 
-// patiently repeats do while the coordinator moves or is not ready.
-func (s *seat) patiently(do func() error) error {
+// cut tells whether err is that of a connection, not an answer of the coordinator.
+func cut(err error) bool {
+	var code sarama.KError
+	return err != nil && !errors.As(err, &code) && !errors.Is(err, errLeft) && !errors.Is(err, errNotJoined)
+}
+
+// patiently repeats do while its error is worth it: mostly unsettled.
+func patiently(again func(error) bool, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
-		if !unsettled(err) || try == seatTries {
+		if !again(err) || try == seatTries {
 			return err
 		}
 		time.Sleep(seatPause)

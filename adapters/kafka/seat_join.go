@@ -30,7 +30,7 @@ type place struct {
 func (s *seat) join(topics []string, owned partitionsOf) (p place, err error) {
 	s.mark(true)
 	defer s.mark(false)
-	err = s.patiently(func() error {
+	err = patiently(unsettled, func() error {
 		p, err = s.joinOnce(topics, owned)
 		if errors.Is(err, sarama.ErrMemberIdRequired) {
 			p, err = s.joinOnce(topics, owned)

@@ -28,7 +28,7 @@ func (o savedOf) set(topic string, partition int32, s saved) {
 // offsets.
 func (s *seat) stored(of partitionsOf) (savedOf, error) {
 	out := savedOf{}
-	err := s.patiently(func() error {
+	err := patiently(unsettled, func() error {
 		b, err := s.connection(&s.side, s.quick)
 		if err != nil {
 			return err
