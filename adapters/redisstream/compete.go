@@ -26,6 +26,7 @@ type share struct {
 	open    int                      // read and not given to Ack
 	leaving bool                     // the topic was taken out; the rest is handed over when nothing runs
 	paused  bool                     // see Pause
+	reading bool                     // a read of it may be on its way
 	aside   []durable.Delivery       // read and not fetched when it was paused
 
 	adopting  bool   // the reader's: own pending entries that are not held are to be read

@@ -106,8 +106,8 @@ func (m *reader) reshape(topic string) error {
 	return m.join(m.ctx, durable.TopicStart{Topic: topic, Start: durable.Oldest()})
 }
 
-// holdings is the shares that are read. One whose claim was lost has a new one. A topic that came back waits until what
-// runs of its former share is over: both have one pending list.
+// holdings is the shares that are read until the next call. One whose claim was lost has a new one. A topic that came back
+// waits until what runs of its former share is over: both have one pending list.
 func (m *reader) holdings() []turn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -122,7 +122,10 @@ func (m *reader) holdings() []turn {
 	}
 	out := make([]turn, 0, len(m.shares))
 	for _, s := range m.shares {
-		if leaving[s.key] || m.only != nil && s != m.only {
+		if m.only != nil && s != m.only {
+			continue
+		}
+		if s.reading = false; leaving[s.key] {
 			continue
 		}
 		if s.claim != nil && s.claim.Lost() {
@@ -132,6 +135,7 @@ func (m *reader) holdings() []turn {
 			m.hold(s)
 		}
 		if s.claim != nil && !s.paused {
+			s.reading = true
 			out = append(out, turn{s, s.claim})
 		}
 	}

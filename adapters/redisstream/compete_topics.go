@@ -74,12 +74,13 @@ func (m *competitor) drain(s *share) {
 	s.claim.Drain()
 }
 
-// retireDone leaves the topics that were taken out and of which nothing runs any more.
+// retireDone leaves the topics that were taken out and of which nothing runs any more, nor is being read: what came after
+// it would be pending for this member, which does not know of it.
 func (m *competitor) retireDone(ctx context.Context) {
 	m.mu.Lock()
 	var done []*share
 	for _, s := range m.shares {
-		if s.leaving && len(s.held) == 0 && len(s.acks)+len(s.acking) == 0 {
+		if s.leaving && !s.reading && len(s.held) == 0 && len(s.acks)+len(s.acking) == 0 {
 			done = append(done, s)
 		}
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
 )
 
 // What is read and still held must not be dropped, because nobody would read it again.
@@ -84,5 +86,27 @@ func TestACompetitorLetsGoOfWhatWasReadOfAPausedTopicThatIsTakenOut(t *testing.T
 	m.rest = ds // what the reader had in its hands
 	if got := m.next(1); len(got) != 0 || len(s.held) != 0 || s.open != 0 || len(s.aside) != 0 {
 		t.Errorf("got %v, %d held, %d open and %d set aside, want it let go of", got, len(s.held), s.open, len(s.aside))
+	}
+}
+
+// TestATopicIsNotLeftWhileAReadOfItIsOnItsWay lets the last read of a topic that is taken out come back before its entries
+// go to others.
+func TestATopicIsNotLeftWhileAReadOfItIsOnItsWay(t *testing.T) {
+	b := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}})
+	m := &competitor{b: b, group: durable.Group{Name: "g", Member: "m"}, epoch: time.Now(), byClaim: map[*durable.Claim]*share{}}
+	s := &share{place: newPlace(testenv.Name(t, "t"), 0, 1), held: map[entryNumber]struct{}{}}
+	m.hold(s)
+	m.shares = []*share{s}
+	r := &reader{competitor: m}
+	if got := r.holdings(); len(got) != 1 {
+		t.Fatalf("got %d partitions to read, want 1", len(got))
+	}
+	m.drain(s)
+	if m.retireDone(t.Context()); len(m.shares) != 1 {
+		t.Error("the topic was left during a read of it")
+	}
+	r.holdings()
+	if m.retireDone(t.Context()); len(m.shares) != 0 {
+		t.Error("the topic was not left after the last read of it")
 	}
 }
