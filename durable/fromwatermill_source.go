@@ -37,7 +37,7 @@ func (c *watermillConsumer) join(ctx context.Context, t TopicStart) (*watermillS
 	g := c.group
 	g.Start = t.Start.Or(g.Start).Or(Oldest())
 	g.Topics = []TopicStart{{Topic: t.Topic, Start: g.Start}}
-	first, err := c.subscribe(ctx, g)
+	first, err := c.subscribe(ctx, nil, g)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +54,8 @@ func (c *watermillConsumer) join(ctx context.Context, t TopicStart) (*watermillS
 }
 
 // subscribe makes a subscriber of g and subscribes. Neither takes a context for the call: where ctx or the membership
-// ends first, what was made is closed later.
-func (c *watermillConsumer) subscribe(ctx context.Context, g Group) (subscription, error) {
+// ends first, or leaving is closed, what was made is closed later.
+func (c *watermillConsumer) subscribe(ctx context.Context, leaving <-chan struct{}, g Group) (subscription, error) {
 	type made struct {
 		subscription
 		err error
@@ -75,6 +75,8 @@ func (c *watermillConsumer) subscribe(ctx context.Context, g Group) (subscriptio
 		return m.subscription, m.err
 	case <-ctx.Done():
 		cause = ctx.Err()
+	case <-leaving:
+		cause = ErrClosed
 	case <-c.closing:
 		cause = ErrClosed
 	}
@@ -110,6 +112,8 @@ func (c *watermillConsumer) serve(s *watermillSource, now subscription) {
 			c.b.w.Name, s.claim.Topic(), errors.Join(ErrUnavailable, err)))
 		next, ok := c.again(s)
 		if !ok {
+			c.settled(s)
+			s.claim.Lose(ErrClosed)
 			return
 		}
 		now = next
@@ -146,11 +150,13 @@ func (c *watermillConsumer) again(s *watermillSource) (subscription, bool) {
 			timer.Stop()
 			return subscription{}, false
 		}
-		next, err := c.subscribe(s.claim.Context(), s.group)
+		next, err := c.subscribe(s.claim.Context(), s.leaving, s.group)
 		if err == nil {
 			return next, true
 		}
-		c.report(err)
+		if !isOver(s.leaving) {
+			c.report(err)
+		}
 	}
 }
 
@@ -180,13 +186,18 @@ func (c *watermillConsumer) leave(s *watermillSource) {
 	}
 }
 
-// quit closes the subscriber of a source that was left, once its deliveries are answered, or the consumer closes, and
-// the acks are noted.
-func (c *watermillConsumer) quit(s *watermillSource, now subscription) {
+// settled returns once the deliveries of a source that was left are answered, or the consumer closes.
+func (c *watermillConsumer) settled(s *watermillSource) {
 	select {
 	case <-s.idle:
 	case <-c.closing:
 	}
+}
+
+// quit closes the subscriber of a source that was left, once its deliveries are answered, or the consumer closes, and
+// the acks are noted.
+func (c *watermillConsumer) quit(s *watermillSource, now subscription) {
+	c.settled(s)
 	c.awaitNotes()
 	now.end()
 	err := now.sub.Close()
