@@ -30,8 +30,9 @@ var (
 	ErrUnavailable = errors.New("broker unavailable")
 	// ErrDenied: the broker refuses this user the operation: a right is missing, or the password is not the user's any
 	// more. Retrying does not help until an administrator acts. It is never ErrUnavailable as well. An append that was
-	// refused so has stored nothing, and there is nothing wrong with its messages; a member that is refused what it
-	// reads says so by Fetch, keeps asking, and goes on when it is granted.
+	// refused so has stored nothing: its messages are Rejected, or NotSent where the user was not let in, and there is
+	// nothing wrong with them. A member that is refused what it reads says so by Fetch, keeps asking, and goes on when
+	// it is granted.
 	ErrDenied = errors.New("access denied")
 	// ErrAtRisk: the broker serves, but by its settings it can lose what it has acknowledged.
 	ErrAtRisk = errors.New("acknowledged events may be lost")
