@@ -26,7 +26,8 @@ import (
 // else of ProcessOptions.Backoff, without end; a policy that gives up is the handler's to add. A delivery that waits for
 // its retry holds its key and its place in flight, but neither a worker nor a goroutine. A panic is recovered and retried
 // as a *PanicError; it is logged with its stack once for each delivery. The error alone decides: the message's own Ack
-// and Nack mean nothing here.
+// and Nack mean nothing here. All attempts at a delivery, and the policies around h, have the same message: a handler
+// that changes its payload or metadata, such as one that decrypts, works on a Copy.
 //
 // Contexts. The message's context has the values of ctx and the delivery (see DeliveryOf). It ends when the claim is
 // lost and when DrainTimeout is over, not when ctx ends.

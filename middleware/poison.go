@@ -42,12 +42,12 @@ const (
 // A poison topic that does not exist is created with the backend's defaults, where the backend can. The source is
 // acknowledged only after the poison topic has confirmed. While it cannot be written, the event stays
 // unacknowledged, the write is tried again without the handler, and Health tells. A crash between the two leaves the
-// event in both. What is busy, a shutdown included, is never poisoned. So is a bare context.Canceled: without a Retry
+// event in both. What is busy, a shutdown included, is never poisoned. Nor is a bare context.Canceled: without a Retry
 // inside, which counts those, an event whose handler always returns one is tried for ever.
 //
-// The event keeps its payload, metadata, id and key, and has the keys MetaPoison… beside them. One that is too large
-// for the poison topic with them loses the application's metadata first, and then its payload, in place of which it
-// has a reference {"topic","position"} to the original.
+// The event keeps its payload, metadata, id and key, unless its handler changed the message (see durable.Process), and
+// has the keys MetaPoison… beside them. One that is too large for the poison topic with them loses the application's
+// metadata first, and then its payload, in place of which it has a reference {"topic","position"} to the original.
 //
 // An event that was redriven for another group (see Redrive) is acknowledged without the handler.
 //
@@ -85,7 +85,7 @@ type PoisonEvent struct {
 	Topic       string // of the event
 	PoisonTopic string
 	Failure     *Failure
-	Message     *message.Message // as it was delivered
+	Message     *message.Message // as it was delivered, without what the poison topic has beside it
 }
 
 // Validate returns an *durable.InvalidError that names the field that makes no sense, or nil.
