@@ -27,9 +27,10 @@ func churn(e *env) {
 	g.Start = durable.Oldest()
 	e.leave(e.join(b, g))
 	ctx, stop := e.Soon()
-	defer stop()
 	var h History
 	var members sync.WaitGroup
+	defer members.Wait() // also where the check ends early
+	defer stop()
 	var over atomic.Bool
 	var sent, handled atomic.Int64
 	finished := func() bool { return ctx.Err() != nil || over.Load() && handled.Load() >= sent.Load() }
