@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -158,6 +160,8 @@ func (c *call) result(slots []slot, topic string, msgs []*message.Message, at []
 
 func (s *slot) outcome(early error) durable.Outcome {
 	switch {
+	case s.phase == queued && s.err != nil && errors.Is(early, errAppendTimeout):
+		return durable.Outcome{Status: durable.NotSent, Err: fmt.Errorf("not let in within the append timeout: %w", translate(s.err))}
 	case s.phase == queued:
 		return durable.Outcome{Status: durable.NotSent, Err: early}
 	case s.phase == sent:

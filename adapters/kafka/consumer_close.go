@@ -56,6 +56,7 @@ func (c *consumer) end(ctx context.Context) error {
 		err := c.handIn() // before a join that is under way is ended: in its last part only its end lets commits in
 		c.seat.interrupt()
 		c.loops.Wait()
+		c.guarded()
 		if err != nil {
 			err = c.handIn()
 		}

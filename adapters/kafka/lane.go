@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"math"
 	"time"
 
@@ -36,6 +37,7 @@ type lane struct {
 	state     laneState
 	sender    *sender // of the leader; nil: unknown
 	attempts  int     // in vain, in a row
+	locked    error   // the last attempt failed because the login was refused; nil: it did not
 
 	queue []*piece
 	head  int
@@ -70,6 +72,15 @@ type batch struct {
 	uncertain  bool // an attempt may have stored it
 	renumbered int  // times it was given a new sequence
 	records    *sarama.RecordBatch
+}
+
+// missed notes an attempt in vain.
+func (l *lane) missed(err error) {
+	l.attempts++
+	l.locked = nil
+	if errors.Is(err, sarama.ErrSASLAuthenticationFailed) {
+		l.locked = err
+	}
 }
 
 func (l *lane) empty() bool { return l.head == len(l.queue) }
@@ -174,7 +185,7 @@ func (l *lane) stored(offset int64, done []*call) []*call {
 	if offset >= 0 {
 		l.next = offset + int64(b.n)
 	}
-	l.batch, l.attempts = nil, 0
+	l.batch, l.attempts, l.locked = nil, 0, nil
 	l.sequence = (l.sequence + int32(b.n)) & math.MaxInt32
 	if l.most > 0 {
 		l.most *= 2
@@ -207,7 +218,7 @@ func (c *call) storedIn(of string) {
 // fail ends the lane's batch with status and err.
 func (l *lane) fail(status durable.Status, err error, done []*call) []*call {
 	b := l.batch
-	l.batch, l.attempts = nil, 0
+	l.batch, l.attempts, l.locked = nil, 0, nil
 	l.bump()
 	return b.fail(status, err, done)
 }

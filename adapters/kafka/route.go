@@ -127,7 +127,7 @@ func (w *writer) rejoin(t *topic, n int, of string, lanes []*lane, found []leade
 		case errors.Is(f.err, sarama.ErrUnknownTopicOrPartition) || isDenied(f.err):
 			done = l.failAll(durable.Rejected, translate(denied(f.err, opWrite)), done)
 		case f.err != nil:
-			l.attempts++
+			l.missed(f.err)
 			t.stale = true
 		default:
 			l.sender = w.senderOf(f.id, f.addr)

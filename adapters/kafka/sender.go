@@ -199,7 +199,7 @@ func (w *writer) settle(s *sender, batches []*batch, res *sarama.ProduceResponse
 			}
 			done = l.stored(offset, done)
 		case again:
-			l.attempts++
+			l.missed(reason)
 			l.topic.stale = true
 			l.sender = nil
 			if !b.uncertain {

@@ -225,14 +225,22 @@ func (w *writer) withdraw(name string, c *call) []slot {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.gone = true
-	if t := w.topics[name]; t != nil { // it may be another one by now, where nothing of c is queued
-		for i := range c.pieces {
-			if p := int(c.pieces[i].partition); p < len(t.lanes) {
-				t.lanes[p].remove(c)
-			}
+	out := slices.Clone(c.slots)
+	t := w.topics[name]
+	if t == nil { // it may be another one by now, where nothing of c is queued
+		return out
+	}
+	for i := range c.pieces {
+		if p := int(c.pieces[i].partition); p < len(t.lanes) {
+			t.lanes[p].remove(c)
 		}
 	}
-	return append([]slot(nil), c.slots...)
+	for i := range out {
+		if p := int(out[i].partition); out[i].phase == queued && p < len(t.lanes) {
+			out[i].err = t.lanes[p].locked
+		}
+	}
+	return out
 }
 
 // close lets what is under way finish until ctx is done. All callers have left. What has not ended then ends when the
