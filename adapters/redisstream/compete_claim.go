@@ -92,8 +92,10 @@ func (m *reader) claimIdle(shares []turn, most int) (full bool, err error) {
 	return full, nil
 }
 
-// claimPage is claimIdle of one share, in which something was left alone.
+// claimPage is claimIdle of one share, in which something was left alone. The client sends the script again where its reply
+// was lost, and then is told nothing of what is this member's already: the pending entries are looked at afterwards.
 func (m *reader) claimPage(s turn, most int) (full bool, err error) {
+	s.adopting, s.adoptFrom = true, "-"
 	reply, err := m.b.server.claimIdle().Run(m.ctx, m.b.control, []string{s.key},
 		m.group.Name, m.group.Member, m.b.claimIdle().Milliseconds(), most, s.claimFrom).Slice()
 	if err != nil {

@@ -37,6 +37,7 @@ func (m *reader) read() {
 			return
 		}
 		m.readopt()
+		m.lookAt = time.Now().Add(2 * readBlock)
 		if m.b.cfg.Clustered() && unblocked(err) { // its slot moved away, or the stream is gone, as the next read tells
 			continue
 		}
@@ -66,7 +67,8 @@ func (m *reader) read() {
 	}
 }
 
-// readopt has the pending entries looked at again: the reply of a failed read may be lost.
+// readopt has the pending entries looked at again: the reply of a failed read may be lost. A server that does not know yet
+// that the connection is gone goes on with the read for a while, so that there is a second look; see lookAt.
 func (m *reader) readopt() {
 	for _, s := range m.holdings() {
 		s.adopting, s.adoptFrom = true, "-"
@@ -145,6 +147,10 @@ func (m *reader) holdings() []turn {
 // readOnce looks for a page of what is pending and reads what is new, so that neither waits for all of the other, as
 // far as there is room.
 func (m *reader) readOnce(nextClaim *time.Time) error {
+	if !m.lookAt.IsZero() && !time.Now().Before(m.lookAt) {
+		m.lookAt = time.Time{}
+		m.readopt()
+	}
 	shares := m.holdings()
 	if len(shares) == 0 {
 		m.awaitRoom(readBlock)

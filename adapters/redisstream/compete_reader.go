@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"slices"
+	"time"
 
 	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 )
@@ -14,6 +15,7 @@ type reader struct {
 	only    *share // nil: all
 	pace    pace
 	size    int           // bytes of a payload in the last batch, about; 0: nothing was read
+	lookAt  time.Time     // when the pending entries are looked at once more after a fault; zero: not
 	kick    chan struct{} // capacity 1: something was acknowledged
 	acks    chan struct{} // capacity 1: there are acks to write
 	gone    chan struct{} // closed when only was taken out
