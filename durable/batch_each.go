@@ -23,8 +23,9 @@ var (
 // it would around a handler of that delivery alone, until it calls its handler, whose result is what h says about the
 // delivery. h is called once for all deliveries whose middleware has come so far, in their order, and not for one that the
 // middleware settles by itself. What stands behind one of its key that the middleware refuses so, with an error, is given
-// back (see [Release]), so that h never has it first. Where middlewares call their handler again, h is called again, with
-// those: after all that was behind them in the batch.
+// back (see [Release]), so that h never has it first. What fails in h behind one of its key that failed is to its
+// middleware a [Release] too, whatever h says of it, because it is handled again after that one; a [Stop] stays. Where
+// middlewares call their handler again, h is called again, with those: after all that was behind them in the batch.
 //
 // All of it runs on one goroutine: a middleware that waits holds the whole batch, and one that bounds how many handlers
 // run side by side must not be used. The handler is to be called by the goroutine that the middleware was called by, with
@@ -58,9 +59,9 @@ func EachOfBatch(m message.HandlerMiddleware, h BatchHandler) BatchHandler {
 // whose middleware calls its handler.
 func begun(events []*batchEvent) []*batchEvent {
 	var waiting []*batchEvent
-	refused := map[string]bool{}
+	refused := map[ordered]bool{}
 	for _, e := range events {
-		if refused[e.d.Key] {
+		if refused[e.lane()] {
 			e.err = Release(errBehind)
 			continue
 		}
@@ -68,7 +69,7 @@ func begun(events []*batchEvent) []*batchEvent {
 			waiting = append(waiting, e)
 			continue
 		}
-		refused[e.d.Key] = e.err != nil && e.d.Key != ""
+		refused[e.lane()] = e.err != nil && e.d.Key != ""
 	}
 	return waiting
 }
@@ -80,17 +81,29 @@ func settleEach(ctx context.Context, waiting []*batchEvent, h BatchHandler) {
 		for i, e := range waiting {
 			ds[i] = e.d
 		}
-		results := h(ctx, ds)
-		for i, e := range waiting {
-			switch {
-			case results == nil:
-				e.result = nil
-			case len(results) == len(ds):
-				e.result = results[i]
-			default:
-				e.result = fmt.Errorf("the handler of a batch of %d returned %d errors", len(ds), len(results))
-			}
+		tell(waiting, h(ctx, ds))
+	}
+}
+
+// tell has the middleware of each of events get its result.
+func tell(events []*batchEvent, results []error) {
+	failed := map[ordered]bool{}
+	for i, e := range events {
+		switch {
+		case results == nil:
+			e.result = nil
+		case len(results) == len(events):
+			e.result = results[i]
+		default:
+			e.result = fmt.Errorf("the handler of a batch of %d returned %d errors", len(events), len(results))
 		}
+		if e.result == nil || e.d.Key == "" {
+			continue
+		}
+		if failed[e.lane()] && VerbOf(e.result) != VerbStop {
+			e.result = Release(errBehind)
+		}
+		failed[e.lane()] = true
 	}
 }
 
@@ -116,6 +129,14 @@ type batchEvent struct {
 	result error // of h
 	err    error // of the middleware
 }
+
+// ordered is what deliveries have in common that are handled in order, where the key is not "".
+type ordered struct {
+	claim *Claim
+	key   string
+}
+
+func (e *batchEvent) lane() ordered { return ordered{e.d.Claim, e.d.Key} }
 
 // run is the coroutine: it yields where the handler is called.
 func (e *batchEvent) run(handle message.HandlerFunc, yield func(struct{}) bool) {

@@ -162,3 +162,29 @@ func TestWhatIsBehindARefusedDeliveryOfItsKeyIsNotHandledBeforeIt(t *testing.T) 
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestWhatFailsBehindAFailedDeliveryOfItsKeyIsGivenBack(t *testing.T) {
+	bad, end := errors.New("bad"), Stop(errors.New("end"))
+	seen := map[string]error{}
+	h := EachOfBatch(func(next message.HandlerFunc) message.HandlerFunc {
+		return func(msg *message.Message) ([]*message.Message, error) {
+			_, err := next(msg)
+			seen[msg.UUID] = err
+			return nil, err
+		}
+	}, func(context.Context, []Delivery) []error { return []error{bad, bad, nil, bad, end, bad, bad, bad} })
+	ds := batchOf("a1", "a2", "a3", "b1", "b2", "none1", "none2", "other")
+	for i, key := range []string{"a", "a", "a", "b", "b", "", "", "a"} {
+		ds[i].Key = key
+	}
+	ds[7].Claim = NewClaim(t.Context(), "other", 0, 1)
+	h(t.Context(), ds)
+	for id, want := range map[string]error{"a1": bad, "a3": nil, "b1": bad, "b2": end, "none1": bad, "none2": bad, "other": bad} {
+		if seen[id] != want { //nolint:errorlint // the very error
+			t.Errorf("%s: got %v, want %v", id, seen[id], want)
+		}
+	}
+	if VerbOf(seen["a2"]) != VerbRelease {
+		t.Errorf("a2: got %v, want a Release", seen["a2"])
+	}
+}

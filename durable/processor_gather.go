@@ -159,7 +159,7 @@ func (r *run) finishBatch(ts []*task, vs []verdict) []Delivery {
 	for i, t := range ts {
 		l, c := t.lane, t.claim
 		if l != nil && l.broken && !c.claim.Lost() {
-			r.putBack(t)
+			r.putBack(t, vs[i])
 		} else {
 			r.conclude(t, vs[i])
 		}
@@ -187,11 +187,16 @@ func (r *run) finishBatch(ts []*task, vs []verdict) []Delivery {
 	return back
 }
 
-// putBack queues t again behind one of its lane that failed before it in the batch. The caller holds mu.
-func (r *run) putBack(t *task) {
+// putBack queues t, whose attempt ended with v, again behind one of its lane that failed before it in the batch. The
+// caller holds mu.
+func (r *run) putBack(t *task, v verdict) {
 	r.running--
 	t.claim.topic.Running--
-	t.again(1)
+	counted := 1
+	if v.verb == VerbRelease {
+		counted = 0
+	}
+	t.again(counted)
 	t.state = taskQueued
 	t.lane.back.push(t)
 }

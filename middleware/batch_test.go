@@ -131,6 +131,51 @@ func TestAStackOfABatchPoisonsAndRetriesEventByEvent(t *testing.T) {
 	})
 }
 
+func TestWhatFailsBehindAFailedEventOfItsKeyIsNeitherPoisonedNorCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newMemory(t, memory.Config{})
+		appendAll(t, b, "orders", event(t, "1", "k"), event(t, "2", "k"), event(t, "3", "k"))
+		var handled log[string]
+		failures := 0
+		h, err := middleware.Stack{Poison: poisoning(b), Retry: &middleware.Retry{MaxAttempts: 3}}.Batch(
+			func(_ context.Context, ds []durable.Delivery) []error {
+				errs := make([]error, len(ds))
+				missing := false // what the next one builds on
+				for i, d := range ds {
+					switch id := d.Message.Metadata[durable.MetaID]; {
+					case missing && id == "2":
+						errs[i] = middleware.Permanent(errHandler)
+					case missing && id == "3":
+						errs[i] = errHandler
+					case id == "1" && failures < 2, id == "3" && failures < 4:
+						failures++
+						errs[i], missing = errHandler, true
+					default:
+						handled.add(id)
+					}
+				}
+				return errs
+			})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- durable.ProcessBatch(ctx, b, durable.Group{Name: "g", Topics: durable.Topics("orders")}, h,
+				durable.BatchOptions{ProcessOptions: durable.ProcessOptions{Logger: silent}})
+		}()
+		time.Sleep(time.Minute)
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got := ids(replayed(t, b, "orders.poison")); len(got) != 0 || !slices.Equal(handled.list(), []string{"1", "2", "3"}) {
+			t.Errorf("poisoned %v, handled %v, want none and all three", got, handled.list())
+		}
+	})
+}
+
 func TestPoliciesOfABatchWhoseSettingsMakeNoSenseHandleNothing(t *testing.T) {
 	never := func(context.Context, []durable.Delivery) []error { t.Error("handled"); return nil }
 	for name, h := range map[string]durable.BatchHandler{

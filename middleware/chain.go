@@ -162,8 +162,9 @@ type batcher interface {
 
 // Batch is h in all policies, for durable.ProcessBatch. Filter, Dedupe, Concurrency, Timeout and Recover see the batch as
 // a whole; see their methods Batch. The others see each of its events as they would see it alone, and what becomes of it
-// (see durable.EachOfBatch): one event is tried again or poisoned, and the rest is not. What succeeded behind an event
-// of its key that was poisoned is acknowledged with it, but not remembered by Dedupe. A Produce has nothing to do.
+// (see durable.EachOfBatch): one event is tried again or poisoned, and the rest is not. What failed behind an event of its
+// key that failed is handled again, and neither counted nor poisoned. What succeeded behind one that was poisoned is
+// acknowledged with it, but not remembered by Dedupe. A Produce has nothing to do.
 func (c *Chain) Batch(h durable.BatchHandler) durable.BatchHandler {
 	var each []Policy // that stand inside of each other, the innermost first
 	around := func() {
