@@ -45,7 +45,7 @@ func (b *Backend) CreateTopic(ctx context.Context, spec durable.TopicSpec) error
 	if have == 0 {
 		return fmt.Errorf("redisstream: create topic %q with %d partitions: its key is in use: %w", spec.Name, n, durable.ErrTopicExists)
 	}
-	b.shapes.forget(spec.Name)
+	b.shapes.expect(spec.Name, have)
 	if have != n {
 		return fmt.Errorf("redisstream: create topic %q with %d partitions: it has %d, and another number would break the order of its keys: "+
 			"create another topic and copy the events, or delete this one: %w", spec.Name, n, have, durable.ErrTopicExists)

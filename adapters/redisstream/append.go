@@ -104,8 +104,10 @@ func unsent(ctx context.Context, err error) error {
 		return durable.ErrClosed
 	case ctx.Err() != nil:
 		return err
-	default:
+	case rediskit.Denied(err):
 		return unavailable(err)
+	default: // also a time that is over, which is not the caller's
+		return fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
 	}
 }
 

@@ -131,3 +131,16 @@ func BenchmarkAppend100(b *testing.B) {
 		}
 	}
 }
+
+// TestADialThatTakesTooLongIsUnavailable tells the time of a dial from that of the caller.
+func TestADialThatTakesTooLongIsUnavailable(t *testing.T) {
+	late := fmt.Errorf("dial: %w", context.DeadlineExceeded)
+	if err := unsent(t.Context(), late); !errors.Is(err, durable.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := unsent(ctx, late); errors.Is(err, durable.ErrUnavailable) {
+		t.Errorf("got %v, want that of the caller", err)
+	}
+}

@@ -126,3 +126,19 @@ func TestTheShapeOfATopicThatTheServerForgotIsStoredAgain(t *testing.T) {
 		return err == nil && len(info.Partitions) == 4
 	}, "the topic has its partitions again")
 }
+
+// TestTheShapeOfATopicThatTheServerForgotTwiceIsStoredAgain is of a master that forgets after a member has made the group
+// of a partition of another one again.
+func TestTheShapeOfATopicThatTheServerForgotTwiceIsStoredAgain(t *testing.T) {
+	t.Parallel()
+	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
+	b, raw := open(t, Config{Connection: Connection{Addr: addr}}), client(t, addr)
+	must(t, b.CreateTopic(t.Context(), durable.TopicSpec{Name: topic, Partitions: 4}))
+	must(t, raw.Del(t.Context(), topicKey(topic), topic).Err())
+	if n, err := b.partitions(t.Context(), topic); n != 4 || err != nil {
+		t.Errorf("got %d partitions, %v, want the 4 that were made", n, err)
+	}
+	if n := raw.HGet(t.Context(), topicKey(topic), fieldParts).Val(); n != "4" {
+		t.Errorf("the server has %q partitions, want 4", n)
+	}
+}

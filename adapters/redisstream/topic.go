@@ -157,6 +157,17 @@ func (s *shapes) put(topic string, n int, k keeping) {
 	s.byTopic[topic] = &shape{n: n, keep: k, until: time.Now().Add(shapeTTL)}
 }
 
+// expect notes the number of partitions of a topic that was just made or found. The next get has it looked up.
+func (s *shapes) expect(topic string, n int) {
+	keep := s.keeping(topic)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byTopic == nil {
+		s.byTopic = map[string]*shape{}
+	}
+	s.byTopic[topic] = &shape{n: n, keep: keep}
+}
+
 func (s *shapes) forget(topic string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -90,11 +90,15 @@ func (j *journey) round(ctx context.Context, round int) (Fate, error) {
 	if ctx.Err() != nil && (fate == Unknown || !j.sent) {
 		return fate, ctx.Err()
 	}
-	first := round == 0 && len(legs) == 1
+	first, looked := round == 0 && len(legs) == 1, false
 	for _, l := range legs {
 		if l.fate == NotSent {
 			if first && errors.Is(l.err, ErrStopped) && j.f.isClosed() {
 				return NotSent, ErrStopped
+			}
+			if !looked {
+				looked = true
+				_ = j.f.t.look(ctx) // else the slots are where they were
 			}
 			j.unreached(ctx, l, round)
 			continue
@@ -161,10 +165,9 @@ func (j *journey) wire(l *leg) []byte {
 	return wire
 }
 
-// unreached deals with a leg of which nothing was sent: it goes to where the slots are by now, if that is elsewhere, or
+// unreached deals with a leg of which nothing was sent: it goes to where the slots are after a look, if that is elsewhere, or
 // if its writer was retired meanwhile.
 func (j *journey) unreached(ctx context.Context, l *leg, round int) {
-	_ = j.f.t.look(ctx) // else they are where they were
 	retired := errors.Is(l.err, ErrStopped) && !j.f.isClosed()
 	for _, e := range l.errands {
 		addr, err := j.f.t.master(ctx, e.slot)

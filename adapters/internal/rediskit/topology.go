@@ -17,6 +17,7 @@ import (
 const (
 	lookApart = 50 * time.Millisecond // between two looks at the cluster
 	lookTime  = 2 * time.Second       // of one node, which may stand still, for a look
+	looksTime = 2 * lookTime          // of a look, of which all nodes may stand still
 )
 
 // topology is which node of a cluster has which slot, as far as was heard. It is safe for concurrent use.
@@ -114,7 +115,9 @@ func (t *topology) look(ctx context.Context) error {
 	if t.looked.After(asked) || t.told == nil && time.Since(t.looked) < lookApart {
 		return t.told
 	}
-	err := t.askAny(ctx)
+	within, cancel := context.WithTimeout(ctx, looksTime)
+	defer cancel()
+	err := t.askAny(within)
 	if err != nil && ctx.Err() != nil {
 		return err // of this caller alone
 	}
