@@ -81,14 +81,17 @@ func TestAGroupAtWorkIsNotDeleted(t *testing.T) {
 	})
 }
 
+// TestATopicThatIsDeletedAmidHandlersAndMadeAgainIsConsumed has handlers of the old topic end beside those of the new one.
 func TestATopicThatIsDeletedAmidHandlersAndMadeAgainIsConsumed(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, p place) {
+		promise := once(p)
+		promise.Serial = false
 		amid(t, p, func(t *testing.T, r *run) {
 			must(t, r.b.DeleteTopic(t.Context(), r.topic))
 			testenv.Await(t, soon, func() bool {
 				return r.b.CreateTopic(t.Context(), durable.TopicSpec{Name: r.topic, Partitions: partitions}) == nil
 			}, "the topic is made again")
-		}, true, once(p))
+		}, true, promise)
 	})
 }

@@ -140,7 +140,8 @@ func onEach(t *testing.T, test func(t *testing.T, p place)) {
 	onKafka(t, test)
 }
 
-// flush removes everything that the servers store, of a cluster first where the shape of topic is.
+// flush removes everything that the servers store, of a cluster last where the shape of topic is: who stored it again
+// because of the others has to do so once more.
 func (p place) flush(t *testing.T, topic string) {
 	t.Helper()
 	c, ok := p.redis.(*redis.ClusterClient)
@@ -148,15 +149,15 @@ func (p place) flush(t *testing.T, topic string) {
 		must(t, p.redis.FlushAll(t.Context()).Err())
 		return
 	}
-	first, err := c.MasterForKey(t.Context(), "ds:topic:{"+topic+"}")
+	last, err := c.MasterForKey(t.Context(), "ds:topic:{"+topic+"}")
 	must(t, err)
-	must(t, first.FlushAll(t.Context()).Err())
 	must(t, c.ForEachMaster(t.Context(), func(ctx context.Context, node *redis.Client) error {
-		if node.Options().Addr == first.Options().Addr {
+		if node.Options().Addr == last.Options().Addr {
 			return nil
 		}
 		return node.FlushAll(ctx).Err()
 	}))
+	must(t, last.FlushAll(t.Context()).Err())
 }
 
 // env tells a process where p is.
