@@ -211,6 +211,8 @@ func (c *consumer) unsaved(err error) {
 
 // saveOnce commits what is finished in hs, or in all claims where hs is nil.
 func (c *consumer) saveOnce(hs []*held) error {
+	defer c.oneAtATime()()
+	under := c.seat.now()
 	at := savedOf{}
 	c.mu.Lock()
 	if hs == nil {
@@ -233,11 +235,18 @@ func (c *consumer) saveOnce(hs []*held) error {
 	if len(at) == 0 {
 		return nil
 	}
-	return c.seat.save(at, func(topic string, p int32, v saved) {
+	return c.seat.save(under, at, func(topic string, p int32, v saved) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		of[topic][p].saved = v
 	})
+}
+
+// oneAtATime waits for its turn to commit and returns what ends it. A commit that came late would take back a newer one,
+// and the next owner would handle again what lies between.
+func (c *consumer) oneAtATime() (end func()) {
+	c.saving <- struct{}{}
+	return func() { <-c.saving }
 }
 
 // due is what the group should have, and whether it has something else.

@@ -31,6 +31,7 @@ type consumer struct {
 	rejoin chan struct{}  // 1: a reason to join again
 	commit chan struct{}  // 1: commit now
 	unread chan struct{}  // 1: claims without a reader
+	saving chan struct{}  // 1: a commit is under way
 	late   atomic.Int64   // acks under claims that were lost
 	born   time.Time
 	lease  atomic.Int64 // until when, since born, the group keeps the claims for this member
@@ -70,6 +71,7 @@ func (b *Backend) Consume(ctx context.Context, g durable.Group) (durable.Consume
 	c := &consumer{
 		b: b, group: g, born: time.Now(), force: make(chan struct{}), finished: make(chan struct{}), changed: make(chan struct{}),
 		ready: make(chan struct{}, 1), rejoin: make(chan struct{}, 1), commit: make(chan struct{}, 1), unread: make(chan struct{}, 1),
+		saving:  make(chan struct{}, 1),
 		byClaim: map[*durable.Claim]*held{}, readers: map[string]*reader{}, met: map[string]string{},
 	}
 	if err := c.open(ctx); err != nil {

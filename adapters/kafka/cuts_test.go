@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -112,5 +113,33 @@ func TestAHandOverCommitsWhatWasHandledThoughItsConnectionBreaks(t *testing.T) {
 	_, done, _ := parsePosition(ds[moved].Position)
 	if p, got, _ := parsePosition(fetch(t, second, 1)[0].Position); int(p) != ds[moved].Claim.Partition() || got != done+1 {
 		t.Errorf("the next owner begins at %d of partition %d, want the one after %s", got, p, ds[moved].Position)
+	}
+}
+
+func TestALateCommitTakesNoNewerOneBack(t *testing.T) {
+	t.Parallel()
+	cfg := quickly(t)
+	cfg.CommitInterval = soon
+	b := openOn(t, cfg)
+	topic, group := newTopic(t, b, 1), testenv.Name(t, "g")
+	const n, beside = 6400, 64
+	mustAppend(t, b, topic, events(n, oneKey)...)
+	c := join(t, b, durable.Group{Name: group, Topics: durable.Topics(topic)})
+	defer closeNow(t, c)
+	ds := fetch(t, c, n)
+	for i := 0; i < n; i += beside {
+		var wg sync.WaitGroup
+		for _, d := range ds[i : i+beside] {
+			wg.Go(func() {
+				if err := errors.Join(c.Ack(t.Context(), d), c.(*consumer).saveOnce(nil)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		at, err := c.(*consumer).seat.stored(partitionsOf{topic: {0}})
+		if want := int64(i + beside); err != nil || at[topic][0].offset != want {
+			t.Fatalf("the group has offset %d, %v, want %d", at[topic][0].offset, err, want)
+		}
 	}
 }

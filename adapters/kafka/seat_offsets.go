@@ -63,9 +63,8 @@ func readStored(resp *sarama.OffsetFetchResponse, of partitionsOf, out savedOf) 
 	return nil
 }
 
-// save stores offsets as a member. Those that were stored are given to done, also where the error is not nil.
-func (s *seat) save(at savedOf, done func(topic string, partition int32, v saved)) error {
-	m := s.now()
+// save stores offsets that are right under m: where that is over, somebody else may have stored newer ones. Those that were stored are given to done, also where the error is not nil.
+func (s *seat) save(m membership, at savedOf, done func(topic string, partition int32, v saved)) error {
 	if m.generation < 0 {
 		return errNotJoined
 	}

@@ -242,6 +242,8 @@ func resolve(client sarama.Client, topic string, partition int32, start durable.
 // saveStarts commits, as a member, the starts that could not be committed from outside. Where the group has an offset
 // by now, that one holds.
 func (c *consumer) saveStarts() error {
+	defer c.oneAtATime()()
+	under := c.seat.now()
 	c.mu.Lock()
 	starts, of := c.pending, partitionsOf{}
 	for topic, ps := range starts {
@@ -268,7 +270,7 @@ func (c *consumer) saveStarts() error {
 		}
 	}
 	if len(at) > 0 {
-		err = c.seat.save(at, func(topic string, p int32, _ saved) { settled.set(topic, p, 0) })
+		err = c.seat.save(under, at, func(topic string, p int32, _ saved) { settled.set(topic, p, 0) })
 	}
 	c.forgetStarts(settled)
 	return err
