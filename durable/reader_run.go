@@ -113,7 +113,7 @@ func (f *feed) pass(x read) {
 		}
 		if to != nil {
 			y := x
-			y.record.Message = copyOf(x.record.Message)
+			y.record.Message = copyMessage(context.Background(), x.record.Message)
 			to.put(f.ctx, y)
 		}
 		to = s

@@ -1,7 +1,6 @@
 package durable
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -241,11 +240,4 @@ func (s *Subscription) drop() {
 		}
 		s.queue = append(s.queue, oldest)
 	}
-}
-
-// copyOf is a message that shares nothing with m.
-func copyOf(m *message.Message) *message.Message {
-	c := m.Copy()
-	c.Payload = bytes.Clone(m.Payload)
-	return c
 }
