@@ -159,6 +159,10 @@ func TestADeletedTopicIsErrTopicNotFoundAtOnceAndWorksWhenItIsMadeAgain(t *testi
 	if err := other.DeleteTopic(t.Context(), topic); err != nil {
 		t.Fatal(err)
 	}
+	testenv.Await(t, soon, func() bool { // a leader serves the topic until it has heard
+		_, err := b.Append(t.Context(), topic, msgs...)
+		return err != nil
+	}, "the leaders know that the topic is gone")
 	for range 2 {
 		_, err := b.Append(t.Context(), topic, msgs...)
 		var batch *durable.BatchError
