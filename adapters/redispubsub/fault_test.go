@@ -112,9 +112,9 @@ func TestCloseOnAFrozenServerIsBounded(t *testing.T) {
 }
 
 func TestAQuietConnectionThatAnswersStays(t *testing.T) {
-	b, channel := open(t, testenv.Redis(t), func(c *Config) { c.ProbeIdle = 20 * time.Millisecond }), unique(t)
+	b, channel := open(t, testenv.Redis(t), func(c *Config) { c.ProbeIdle = 200 * time.Millisecond }), unique(t)
 	s := subscribe(t, b, channel)
-	quiet, cancel := context.WithTimeout(context.Background(), 400*time.Millisecond)
+	quiet, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if got, err := s.Next(quiet); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %+v, %v, want nothing", got, err)
