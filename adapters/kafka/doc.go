@@ -73,6 +73,8 @@
 // the change; such a position is of whichever topic has the name. Brokers without topic ids have none.
 // An append right after the topic was made again can still name the incarnation of the old one, where the producer has
 // not noticed yet: it does when an offset goes back or a leader changes, else within five minutes.
+// Right after DeleteTopic returned, a leader that has not heard of it can still acknowledge an append, which goes with
+// the old topic; from then on it is durable.ErrTopicNotFound.
 //
 // A member notices that its topic was made again by the errors of its reads or within Config.PartitionCheck, logs it
 // once, loses the claims of the old topic and begins at the oldest record of the new one, whatever Group.OnExpired says:
