@@ -16,7 +16,8 @@ type Cursor map[int]Position
 // Delivery is a stored record handed to a member of a group.
 type Delivery struct {
 	// Message carries payload and metadata. Its context is not set by the backend. After Fetch it is the handler's, who
-	// may change it at any time: Ack and Release do not look into it.
+	// may change it at any time: Ack and Release do not look into it. A member that fetches again what it has released
+	// may get the same message, as it was left.
 	Message *message.Message
 	// Topic is the topic that the record is stored in.
 	Topic string

@@ -143,3 +143,17 @@ func TestAnAnswerThatComesTooLateIsRefused(t *testing.T) {
 		wantList(t, "acked", f.ackedPositions(), nil)
 	})
 }
+
+func TestTheMemoryOfLargePayloadsIsNotKept(t *testing.T) {
+	var o original
+	for _, n := range []int{sparePayload + 1, 100} {
+		o.remember(message.NewMessage("1", make([]byte, n)))
+		if got := o.message(); len(got.Payload) != n || got.UUID != "1" {
+			t.Errorf("got %q with %d bytes, want 1 with %d", got.UUID, len(got.Payload), n)
+		}
+		o.forget()
+		if cap(o.payload) > sparePayload {
+			t.Errorf("after %d bytes: room for %d is kept, want at most %d", n, cap(o.payload), sparePayload)
+		}
+	}
+}
