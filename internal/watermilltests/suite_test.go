@@ -41,10 +41,7 @@ func TestWatermillsSuiteOnKafka(t *testing.T) {
 // suite is Watermill's own, on the façades of durable: once with members of one group that share the topics, once with
 // subscribers that each have a group of their own and see everything.
 func suite(t *testing.T, b durable.Backend, restart []string) {
-	features := tests.Features{
-		ConsumerGroups: true, GuaranteedOrder: true, Persistent: true,
-		ForceShort: raceDetector, // in full, what a busy machine does to it decides about its time limits
-	}
+	features := tests.Features{ConsumerGroups: true, GuaranteedOrder: true, Persistent: true}
 	if !raceDetector {
 		features.RestartServiceCommand = restart
 	}
