@@ -43,7 +43,7 @@ test: ## Run every test against real servers
 
 race: compiler ## Run every test with the race detector
 	$(GO) test -race -timeout 20m $(PKGS)
-	$(call in-modules,$(GO) test -race ./...)
+	$(call in-modules,$(GO) test -race -timeout 20m ./...)
 
 .PHONY: compiler
 compiler:
