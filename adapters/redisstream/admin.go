@@ -40,7 +40,7 @@ func (b *Backend) CreateTopic(ctx context.Context, spec durable.TopicSpec) error
 	have, err := b.control.Eval(ctx, createTopicScript, []string{topicKey(spec.Name), spec.Name},
 		n, spec.MaxLen, spec.Retention.Milliseconds()).Int()
 	if err != nil {
-		return fmt.Errorf("redisstream: create topic %q: %w", spec.Name, unavailable(err))
+		return fmt.Errorf("redisstream: create topic %q: %w", spec.Name, unavailable(ctx, err))
 	}
 	if have == 0 {
 		return fmt.Errorf("redisstream: create topic %q with %d partitions: its key is in use: %w", spec.Name, n, durable.ErrTopicExists)
@@ -67,7 +67,7 @@ func (b *Backend) makeStreams(ctx context.Context, topic string, n int) error {
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("redisstream: create topic %q: %w", topic, unavailable(err))
+			return fmt.Errorf("redisstream: create topic %q: %w", topic, unavailable(ctx, err))
 		}
 	}
 	return nil
@@ -109,11 +109,11 @@ func (b *Backend) DeleteTopic(ctx context.Context, topic string) error {
 			keys = append(keys, p.groupKey(g.Name))
 		}
 		if err := b.control.Del(ctx, keys...).Err(); err != nil {
-			return fmt.Errorf("redisstream: delete topic %q: %w", topic, unavailable(err))
+			return fmt.Errorf("redisstream: delete topic %q: %w", topic, unavailable(ctx, err))
 		}
 	}
 	if err := b.control.Del(ctx, topic, topicKey(topic)).Err(); err != nil {
-		return fmt.Errorf("redisstream: delete topic %q: %w", topic, unavailable(err))
+		return fmt.Errorf("redisstream: delete topic %q: %w", topic, unavailable(ctx, err))
 	}
 	b.shapes.forget(topic)
 	return nil
@@ -167,7 +167,7 @@ func (b *Backend) shapeOf(ctx context.Context, topic string) (n int, created boo
 	}
 	count, err := b.control.Exists(ctx, topicKey(topic)).Result()
 	if err != nil {
-		return 0, false, unavailable(err)
+		return 0, false, unavailable(ctx, err)
 	}
 	n, keep, err := b.lookUp(ctx, topic)
 	if err != nil {
@@ -188,6 +188,6 @@ func (b *Backend) info(ctx context.Context, key string) (info *redis.XInfoStream
 	case missing(err):
 		return &redis.XInfoStream{LastGeneratedID: beginning}, false, nil
 	default:
-		return nil, false, unavailable(err)
+		return nil, false, unavailable(ctx, err)
 	}
 }

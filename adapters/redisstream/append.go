@@ -105,7 +105,7 @@ func unsent(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return err
 	case rediskit.Denied(err):
-		return unavailable(err)
+		return passing(err)
 	default: // also a time that is over, which is not the caller's
 		return fmt.Errorf("%w: %w", durable.ErrUnavailable, err)
 	}
@@ -181,7 +181,7 @@ func classify(refused error) (durable.Status, error) {
 		return durable.NotSent, fmt.Errorf("redisstream: %w: %w", durable.ErrUnavailable, refused)
 	}
 	if rediskit.Denied(refused) {
-		return durable.Rejected, fmt.Errorf("redisstream: %w", unavailable(refused))
+		return durable.Rejected, fmt.Errorf("redisstream: %w", passing(refused))
 	}
 	return durable.Rejected, fmt.Errorf("redisstream: %w", refused)
 }

@@ -92,7 +92,7 @@ func (b *Backend) appendOrdered(ctx context.Context, to *placement, msgs []*mess
 		if missing, all := unknownScript(batch, len(groups)); missing && !again {
 			err := b.appendingScript().Load(ctx, b.control).Err()
 			if all && err != nil {
-				return make([]durable.Position, len(msgs)), fail(to.topic, msgs, durable.NotSent, unavailable(err))
+				return make([]durable.Position, len(msgs)), fail(to.topic, msgs, durable.NotSent, unavailable(ctx, err))
 			}
 			if all {
 				continue

@@ -100,7 +100,7 @@ func (m *competitor) flush(ctx context.Context, only *share, first bool) error {
 	}
 	m.settle(flushed, err == nil)
 	if err != nil {
-		return fmt.Errorf("redisstream: acknowledge in group %q: %w", m.group.Name, unavailable(err))
+		return fmt.Errorf("redisstream: acknowledge in group %q: %w", m.group.Name, passing(err))
 	}
 	if first {
 		m.b.stats.late.Add(late)

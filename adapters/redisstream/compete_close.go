@@ -53,7 +53,7 @@ func (m *competitor) retire(ctx context.Context, s *share, unstarted []any) erro
 	args := append([]any{m.group.Name, m.group.Member, 2 * m.b.claimIdle().Milliseconds()}, unstarted...)
 	err := retireScript.Run(ctx, m.b.control, []string{s.key}, args...).Err()
 	if err != nil && !noGroup(err) {
-		return fmt.Errorf("redisstream: leave group %q of %q: %w", m.group.Name, s.topic, unavailable(err))
+		return fmt.Errorf("redisstream: leave group %q of %q: %w", m.group.Name, s.topic, passing(err))
 	}
 	return nil
 }

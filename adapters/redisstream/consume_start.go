@@ -53,7 +53,7 @@ func idBefore(t time.Time) string {
 func (b *Backend) afterID(ctx context.Context, g durable.Group, s place, id string) (string, error) {
 	groups, err := b.control.XInfoGroups(ctx, s.key).Result()
 	if err != nil && !missing(err) {
-		return "", fmt.Errorf("redisstream: groups of %q: %w", s.topic, unavailable(err))
+		return "", fmt.Errorf("redisstream: groups of %q: %w", s.topic, unavailable(ctx, err))
 	}
 	for _, have := range groups {
 		if have.Name == g.Name {
@@ -63,7 +63,7 @@ func (b *Backend) afterID(ctx context.Context, g durable.Group, s place, id stri
 	info, err := b.control.XInfoStream(ctx, s.key).Result()
 	switch {
 	case err != nil && !missing(err):
-		return "", fmt.Errorf("redisstream: stream of %q: %w", s.topic, unavailable(err))
+		return "", fmt.Errorf("redisstream: stream of %q: %w", s.topic, unavailable(ctx, err))
 	case err != nil: // no stream: another incarnation, unless the position is the beginning
 		info = &redis.XInfoStream{LastGeneratedID: beginning}
 	}

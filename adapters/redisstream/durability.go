@@ -98,7 +98,7 @@ func risksAt(ctx context.Context, node *redis.Client) (risks []string, known boo
 			return nil, false, nil
 		}
 		if err != nil {
-			return nil, false, fmt.Errorf("redisstream: read the server's setting %q: %w", name, unavailable(err))
+			return nil, false, fmt.Errorf("redisstream: read the server's setting %q: %w", name, unavailable(ctx, err))
 		}
 		value, ok := got[name]
 		if !ok {
@@ -135,7 +135,7 @@ func (b *Backend) tooFew(batch *rediskit.Batch) error {
 	}
 	r := batch.Trailer()
 	if err := r.Err(); err != nil {
-		return fmt.Errorf("redisstream: wait for %d replicas: %w", b.cfg.MinReplicas, unavailable(err))
+		return fmt.Errorf("redisstream: wait for %d replicas: %w", b.cfg.MinReplicas, passing(err))
 	}
 	n := r.Int()
 	if r.Bad() || n < int64(b.cfg.MinReplicas) {

@@ -89,7 +89,7 @@ func (b *Backend) enrollAt(ctx context.Context, g durable.Group, p place, id str
 	}
 	have, err := enrollScript.Run(ctx, b.control, []string{p.key, p.groupKey(g.Name)}, g.Name, mode, id).Text()
 	if err != nil {
-		return fmt.Errorf("redisstream: create group %q of %q: %w", g.Name, p.topic, unavailable(err))
+		return fmt.Errorf("redisstream: create group %q of %q: %w", g.Name, p.topic, unavailable(ctx, err))
 	}
 	if version, later := strings.CutPrefix(have, "version "); later {
 		return laterVersion("group "+strconv.Quote(g.Name)+" of "+strconv.Quote(p.topic), version)

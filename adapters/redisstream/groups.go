@@ -46,7 +46,7 @@ func (b *Backend) Groups(ctx context.Context, topic string) ([]string, error) {
 func (b *Backend) groupsAt(ctx context.Context, p place) ([]redis.XInfoGroup, error) {
 	groups, err := b.control.XInfoGroups(ctx, p.key).Result()
 	if err != nil && !missing(err) {
-		return nil, fmt.Errorf("redisstream: groups of %q: %w", p.topic, unavailable(err))
+		return nil, fmt.Errorf("redisstream: groups of %q: %w", p.topic, unavailable(ctx, err))
 	}
 	return groups, nil
 }
@@ -116,7 +116,7 @@ func (b *Backend) removeGroup(ctx context.Context, group string, p place, start 
 	keys := []string{p.key, p.groupKey(group), p.leaseKey(group)}
 	active, err := removeScript.Run(ctx, b.control, keys, group, start, b.seenLately().Milliseconds()).Text()
 	if err != nil {
-		return unavailable(err)
+		return unavailable(ctx, err)
 	}
 	if active != "" {
 		return activeGroup(p, active)
@@ -166,11 +166,11 @@ func (b *Backend) consumed(ctx context.Context, group string, p place) (string, 
 		return owner, nil
 	}
 	if !errors.Is(err, redis.Nil) {
-		return "", unavailable(err)
+		return "", unavailable(ctx, err)
 	}
 	members, err := b.control.XInfoConsumers(ctx, p.key, group).Result()
 	if err != nil && !missing(err) {
-		return "", unavailable(err)
+		return "", unavailable(ctx, err)
 	}
 	for _, m := range members {
 		if m.Idle < b.seenLately() {

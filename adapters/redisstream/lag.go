@@ -52,7 +52,7 @@ func (b *Backend) Lag(ctx context.Context, group, topic string) ([]durable.Parti
 		at := newPlace(topic, p, n)
 		reply, err := lagScript.Run(ctx, b.control, []string{at.key, at.leaseKey(group)}, group).Slice()
 		if err != nil {
-			return nil, fmt.Errorf("redisstream: lag of %q in %q: %w", group, topic, unavailable(err))
+			return nil, fmt.Errorf("redisstream: lag of %q in %q: %w", group, topic, unavailable(ctx, err))
 		}
 		out[p] = durable.PartitionLag{Partition: p, Lag: -1}
 		if len(reply) >= 6 {

@@ -75,7 +75,7 @@ func (b *Backend) beat(ctx context.Context, group, id string, ttl time.Duration,
 	}
 	reply, err := beatScript.Run(ctx, b.control, []string{membersKey(group)}, id, ttl.Milliseconds(), text, rand.Text()).Slice()
 	if err != nil {
-		return roster{}, fmt.Errorf("redisstream: members of group %q: %w", group, unavailable(err))
+		return roster{}, fmt.Errorf("redisstream: members of group %q: %w", group, unavailable(ctx, err))
 	}
 	r, err := readRoster(reply)
 	if err != nil {

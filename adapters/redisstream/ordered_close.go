@@ -52,11 +52,11 @@ func (c *ordered) depart() {
 	var errs []error
 	for i, cmd := range c.b.runAll(ctx, calls) {
 		if err := cmd.Err(); err != nil {
-			errs = append(errs, fmt.Errorf("redisstream: leave group %q at %q: %w", c.group.Name, calls[i].keys[0], unavailable(err)))
+			errs = append(errs, fmt.Errorf("redisstream: leave group %q at %q: %w", c.group.Name, calls[i].keys[0], passing(err)))
 		}
 	}
 	if err := c.b.control.HDel(ctx, membersKey(c.group.Name), "m:"+c.id).Err(); err != nil {
-		errs = append(errs, fmt.Errorf("redisstream: leave group %q: %w", c.group.Name, unavailable(err)))
+		errs = append(errs, fmt.Errorf("redisstream: leave group %q: %w", c.group.Name, passing(err)))
 	}
 	c.leaveErr = errors.Join(errs...)
 	c.b.exit(c)

@@ -238,7 +238,7 @@ func (c *ordered) handOver(ctx context.Context) error {
 	for i, cmd := range c.b.runAll(ctx, calls) {
 		o, err := over[i], cmd.Err()
 		if err != nil {
-			errs = append(errs, fmt.Errorf("redisstream: give up %q: %w", o.key, unavailable(err)))
+			errs = append(errs, fmt.Errorf("redisstream: give up %q: %w", o.key, unavailable(ctx, err)))
 			if int64(now) < o.deadline.Load() { // tried again while the lease lasts
 				continue
 			}

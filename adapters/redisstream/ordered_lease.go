@@ -36,7 +36,7 @@ func (c *ordered) renew(ctx context.Context) error {
 		reply, err := cmd.Int64Slice()
 		switch {
 		case err != nil:
-			errs = append(errs, fmt.Errorf("redisstream: renew the lease of %q: %w", o.key, unavailable(err)))
+			errs = append(errs, fmt.Errorf("redisstream: renew the lease of %q: %w", o.key, unavailable(ctx, err)))
 			c.keeper.nextRenew = min(c.keeper.nextRenew, c.since()+wantMost)
 			continue
 		case reply[0] == 0:
@@ -156,7 +156,7 @@ func (c *ordered) take(ctx context.Context) error {
 			err = c.taken(ctx, wanted[i], reply, now)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("redisstream: take the lease of %q: %w", wanted[i].key, unavailable(err)))
+			errs = append(errs, fmt.Errorf("redisstream: take the lease of %q: %w", wanted[i].key, unavailable(ctx, err)))
 		}
 	}
 	return errors.Join(errs...)
@@ -202,7 +202,7 @@ func (c *ordered) enrollAgain(ctx context.Context, p *part) error {
 	c.tellRemade(p.place)
 	kept, err := c.b.control.HMGet(ctx, p.groupKey(c.group.Name), "at", "left").Result()
 	if err != nil {
-		return unavailable(err)
+		return unavailable(ctx, err)
 	}
 	info, _, err := c.b.info(ctx, p.key)
 	if err != nil {

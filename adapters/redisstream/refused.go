@@ -31,7 +31,7 @@ func (r *refusals) note(who any, err error) (news bool) {
 		r.last = map[any]error{}
 	}
 	if !errors.Is(err, durable.ErrDenied) {
-		err = unavailable(err)
+		err = passing(err)
 	}
 	r.last[who], r.news = err, err
 	return true

@@ -112,7 +112,7 @@ func (r *replay) cause(ctx context.Context, err error) error {
 	case errors.Is(err, durable.ErrPositionExpired):
 		return err
 	default:
-		return unavailable(err)
+		return unavailable(ctx, err)
 	}
 }
 

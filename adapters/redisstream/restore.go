@@ -12,7 +12,7 @@ import (
 func (b *Backend) restore(ctx context.Context, topic string, n int) (int, error) {
 	have, err := b.control.Eval(ctx, createTopicScript, []string{topicKey(topic), topic}, n, 0, 0).Int()
 	if err != nil {
-		return 0, fmt.Errorf("redisstream: partitions of %q: %w", topic, unavailable(err))
+		return 0, fmt.Errorf("redisstream: partitions of %q: %w", topic, unavailable(ctx, err))
 	}
 	if have == 0 {
 		return 0, fmt.Errorf("redisstream: the server forgot the %d partitions of %q, and its key is in use: %w", n, topic, durable.ErrTopicExists)

@@ -52,7 +52,7 @@ func (b *Backend) askServer(ctx context.Context) (server, error) {
 		return redis7{}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("redisstream: version of the server: %w", unavailable(err))
+		return nil, fmt.Errorf("redisstream: version of the server: %w", unavailable(ctx, err))
 	}
 	if err := b.cfg.CheckMode("redisstream", text); err != nil {
 		return nil, err

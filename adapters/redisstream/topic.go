@@ -199,7 +199,7 @@ func (b *Backend) partitions(ctx context.Context, topic string) (int, error) {
 func (b *Backend) lookUp(ctx context.Context, topic string) (int, keeping, error) {
 	values, err := b.control.HMGet(ctx, topicKey(topic), fieldParts, fieldLen, fieldRetention, "version").Result()
 	if err != nil {
-		return 0, keeping{}, fmt.Errorf("redisstream: partitions of %q: %w", topic, unavailable(err))
+		return 0, keeping{}, fmt.Errorf("redisstream: partitions of %q: %w", topic, unavailable(ctx, err))
 	}
 	if version, ok := values[3].(string); ok && version != "1" {
 		return 0, keeping{}, laterVersion("topic "+strconv.Quote(topic), version)
@@ -220,16 +220,21 @@ func (b *Backend) lookUp(ctx context.Context, topic string) (int, keeping, error
 	return int(numbers[0]), keeping{maxLen: numbers[1], retention: time.Duration(numbers[2]) * time.Millisecond}, nil
 }
 
-// unavailable marks what may pass, a refusal for now or no connection, and what an administrator has to grant.
-func unavailable(err error) error {
+// unavailable is passing, but for the end of ctx, the caller's: a time of its own that a dial ran out of may pass.
+func unavailable(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return err
+	}
+	return passing(err)
+}
+
+// passing marks what may pass, a refusal for now or no connection, and what an administrator has to grant.
+func passing(err error) error {
 	var refused redis.Error
 	if rediskit.Denied(err) {
 		return fmt.Errorf("%w: %w: %s", durable.ErrDenied, err, grant(err))
 	}
 	if errors.As(err, &refused) && !transient(err.Error()) {
-		return err
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", durable.ErrUnavailable, err)

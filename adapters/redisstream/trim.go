@@ -140,7 +140,7 @@ func (b *Backend) trimStream(ctx context.Context, key string, t durable.Trim, ag
 	for {
 		reply, err := trimScript.Run(ctx, b.control, []string{key}, t.MaxLen, cut, flag(t.Exact), flag(t.AllowUnread), age.Milliseconds()).Int64Slice()
 		if err != nil {
-			return sum, unavailable(err)
+			return sum, unavailable(ctx, err)
 		}
 		if len(reply) != 3 {
 			return sum, fmt.Errorf("a reply of %d elements to a trim", len(reply))
@@ -189,7 +189,7 @@ func (b *Backend) Remove(ctx context.Context, topic string, ps ...durable.Positi
 		got, err := b.control.XDel(ctx, streamKey(topic, part, n), of...).Result()
 		removed += got
 		if err != nil {
-			return removed, fmt.Errorf("redisstream: remove from %q: %w", topic, unavailable(err))
+			return removed, fmt.Errorf("redisstream: remove from %q: %w", topic, unavailable(ctx, err))
 		}
 	}
 	return removed, nil
