@@ -173,6 +173,7 @@ func (f *feed) split(err error) ([]Range, error) {
 	if len(f.seen) == 0 && f.start.Kind() == StartAt {
 		return []Range{{From: f.start, Follow: true}}, nil
 	}
+	f.recount()
 	var seen, unseen []int
 	for p := range f.parts {
 		if _, ok := f.seen[p]; ok {
@@ -181,13 +182,25 @@ func (f *feed) split(err error) ([]Range, error) {
 			unseen = append(unseen, p)
 		}
 	}
-	behind := Range{From: After(f.seen), Partitions: seen, Follow: true}
+	behind := Range{From: After(f.seen), Follow: true}
 	switch {
 	case len(seen) > 0 && len(unseen) == 0:
-		return []Range{behind}, nil
+		return []Range{behind}, nil // with the partitions that are added later
 	case len(seen) > 0 && f.start.Kind() == StartAt:
+		behind.Partitions = seen
 		return []Range{behind, {From: f.start, Partitions: unseen, Follow: true}}, nil
 	default:
 		return nil, fmt.Errorf("nobody knows where to go on without a gap: %w", err)
+	}
+}
+
+// recount learns of partitions that were added; a broker that cannot tell now leaves those that are known.
+func (f *feed) recount() {
+	admin, ok := f.reader.backend.(Administrator)
+	if !ok {
+		return
+	}
+	if info, err := admin.DescribeTopic(f.ctx, f.topic); err == nil {
+		f.parts = max(f.parts, len(info.Partitions))
 	}
 }
