@@ -40,22 +40,25 @@ func (m *competitor) handOver() {
 		m.lose(s, durable.ErrClosed)
 	}
 	m.mu.Unlock()
-	for _, s := range shares {
-		errs = append(errs, m.retire(ctx, s, unstarted[s]))
-	}
-	m.leftErr = errors.Join(errs...)
+	m.leftErr = errors.Join(append(errs, m.retire(ctx, shares, unstarted)...)...)
 	m.b.exit(m)
 }
 
-// retire hands what s has pending over to the other members; unstarted is id and delivery count of what was read and
-// never fetched.
-func (m *competitor) retire(ctx context.Context, s *share, unstarted []any) error {
-	args := append([]any{m.group.Name, m.group.Member, 2 * m.b.claimIdle().Milliseconds()}, unstarted...)
-	err := retireScript.Run(ctx, m.b.control, []string{s.key}, args...).Err()
-	if err != nil && !noGroup(err) {
-		return fmt.Errorf("redisstream: leave group %q of %q: %w", m.group.Name, s.topic, passing(err))
+// retire hands what shares have pending over to the other members; unstarted is id and delivery count of what was read
+// and never fetched. There is an error, or nil, for each share.
+func (m *competitor) retire(ctx context.Context, shares []*share, unstarted map[*share][]any) []error {
+	calls := make([]call, len(shares))
+	for i, s := range shares {
+		args := append([]any{m.group.Name, m.group.Member, 2 * m.b.claimIdle().Milliseconds()}, unstarted[s]...)
+		calls[i] = call{script: retireScript, keys: []string{s.key}, args: args}
 	}
-	return nil
+	errs := make([]error, len(calls))
+	for i, cmd := range m.b.runAll(ctx, calls) {
+		if err := cmd.Err(); err != nil && !noGroup(err) {
+			errs[i] = fmt.Errorf("redisstream: leave group %q of %q: %w", m.group.Name, shares[i].topic, passing(err))
+		}
+	}
+	return errs
 }
 
 // unstarted is, by share, id and delivery count of what was read and never fetched.

@@ -79,7 +79,10 @@ func (m *reader) readopt() {
 func (m *reader) remake() error {
 	for _, s := range m.holdings() {
 		if s.of > 1 && s.partition == 0 {
-			err := m.b.CreateTopic(m.ctx, durable.TopicSpec{Name: s.topic, Partitions: s.of})
+			keep := m.b.shapes.keeping(s.topic)
+			err := m.b.CreateTopic(m.ctx, durable.TopicSpec{
+				Name: s.topic, Partitions: s.of, MaxLen: keep.maxLen, Retention: keep.retention,
+			})
 			if errors.Is(err, durable.ErrTopicExists) {
 				return m.reshape(s.topic)
 			}

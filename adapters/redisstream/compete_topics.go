@@ -85,8 +85,9 @@ func (m *competitor) retireDone(ctx context.Context) {
 		}
 	}
 	m.mu.Unlock()
-	for _, s := range done {
-		if err := m.retire(ctx, s, nil); err != nil {
+	for i, err := range m.retire(ctx, done, nil) {
+		s := done[i]
+		if err != nil {
 			m.log.Warn("redisstream: leaving a topic failed, trying again", "topic", s.topic, "error", err)
 			continue
 		}

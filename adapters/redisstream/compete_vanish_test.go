@@ -111,13 +111,17 @@ func TestATopicThatIsMadeAgainWithOtherPartitionsIsConsumed(t *testing.T) {
 	}
 }
 
-// TestTheShapeOfATopicThatTheServerForgotIsStoredAgain is of a cluster's master that forgets while others do not.
+// TestTheShapeOfATopicThatTheServerForgotIsStoredAgain is of a cluster's master that forgets while others do not: the
+// number of partitions, and how much of the topic is kept.
 func TestTheShapeOfATopicThatTheServerForgotIsStoredAgain(t *testing.T) {
 	t.Parallel()
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 	b, raw := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: 3 * time.Second}), client(t, addr)
-	must(t, b.CreateTopic(t.Context(), durable.TopicSpec{Name: topic, Partitions: 4}))
+	must(t, b.CreateTopic(t.Context(), durable.TopicSpec{Name: topic, Partitions: 4, MaxLen: 1000, Retention: time.Hour}))
 	join(t, b, competing(topic, "m"))
+	if _, err := b.DescribeTopic(t.Context(), topic); err != nil { // so that the shape is known whole
+		t.Fatal(err)
+	}
 	must(t, raw.Del(t.Context(), topicKey(topic), topic).Err())
 	other := open(t, Config{Connection: Connection{Addr: addr}})
 	testenv.Await(t, 20*time.Second, func() bool {
@@ -125,6 +129,25 @@ func TestTheShapeOfATopicThatTheServerForgotIsStoredAgain(t *testing.T) {
 		info, err := other.DescribeTopic(t.Context(), topic)
 		return err == nil && len(info.Partitions) == 4
 	}, "the topic has its partitions again")
+	if got := raw.HMGet(t.Context(), topicKey(topic), fieldLen, fieldRetention).Val(); got[0] != "1000" || got[1] != "3600000" {
+		t.Errorf("the server keeps %v of it, want 1000 and an hour", got)
+	}
+	if got := b.shapes.keeping(topic); got.maxLen != 1000 || got.retention != time.Hour {
+		t.Errorf("the backend keeps %+v of it, want 1000 and an hour", got)
+	}
+}
+
+// TestAGroupMadeAgainHasTheTopicKeepWhatItKept is of a server that forgets everything, whose topic a member makes again.
+func TestAGroupMadeAgainHasTheTopicKeepWhatItKept(t *testing.T) {
+	t.Parallel()
+	r := testenv.StartRedis(t, testenv.RedisOptions{})
+	b := open(t, Config{Connection: Connection{Addr: r.Addr()}})
+	must(t, b.CreateTopic(t.Context(), durable.TopicSpec{Name: "t", Partitions: 4, MaxLen: 1000}))
+	join(t, b, competing("t", "m"))
+	must(t, r.Client().FlushAll(t.Context()).Err())
+	testenv.Await(t, 20*time.Second, func() bool {
+		return r.Client().HGet(t.Context(), topicKey("t"), fieldLen).Val() == "1000"
+	}, "the topic keeps what it kept")
 }
 
 // TestTheShapeOfATopicThatTheServerForgotTwiceIsStoredAgain is of a master that forgets after a member has made the group

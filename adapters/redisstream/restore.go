@@ -7,10 +7,11 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-// restore stores the number of partitions of topic again, which the server has forgotten while this process used it,
-// unless the topic was made again in another shape. It returns the number that the topic has.
-func (b *Backend) restore(ctx context.Context, topic string, n int) (int, error) {
-	have, err := b.control.Eval(ctx, createTopicScript, []string{topicKey(topic), topic}, n, 0, 0).Int()
+// restore stores the number of partitions of topic again, and how much of it is kept, which the server has forgotten
+// while this process used it, unless the topic was made again in another shape. It returns the number that the topic has.
+func (b *Backend) restore(ctx context.Context, topic string, n int, keep keeping) (int, error) {
+	have, err := b.control.Eval(ctx, createTopicScript, []string{topicKey(topic), topic},
+		n, keep.maxLen, keep.retention.Milliseconds()).Int()
 	if err != nil {
 		return 0, fmt.Errorf("redisstream: partitions of %q: %w", topic, unavailable(ctx, err))
 	}

@@ -183,7 +183,8 @@ func (b *Backend) partitions(ctx context.Context, topic string) (int, error) {
 	}
 	found, keep, err := b.lookUp(ctx, topic)
 	if err == nil && known && n > 1 && found == 1 {
-		found, err = b.restore(ctx, topic, n)
+		keep = b.shapes.keeping(topic)
+		found, err = b.restore(ctx, topic, n, keep)
 	}
 	if err != nil && known {
 		found, keep, err = n, b.shapes.keeping(topic), nil
