@@ -72,7 +72,7 @@ func TestARestartedMemberGetsItsOwnBackAndNewEntriesDoNotWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 			raw := client(t, addr)
-			b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: 300 * time.Millisecond})
+			b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: 2 * time.Second})
 			const backlog = 20 * readCount
 			for from := 0; from < backlog; from += readCount {
 				store(t, b, topic, from, from+readCount)
@@ -83,7 +83,7 @@ func TestARestartedMemberGetsItsOwnBackAndNewEntriesDoNotWait(t *testing.T) {
 			pend(t, raw, topic, owner, backlog)
 			testenv.Await(t, 10*time.Second, func() bool {
 				p, err := raw.XPendingExt(t.Context(), &redis.XPendingExtArgs{Stream: topic, Group: "g", Start: "-", End: "+", Count: 1}).Result()
-				return err == nil && len(p) == 1 && p[0].Idle > 300*time.Millisecond
+				return err == nil && len(p) == 1 && p[0].Idle > 2*time.Second
 			}, "the backlog is idle")
 			store(t, b, topic, backlog, backlog+1)
 			c := join(t, b, competing(topic, "me"))

@@ -63,7 +63,7 @@ func TestAGroupOfAHandWrittenLoopGoesOnHereAndBack(t *testing.T) {
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 	c := client(t, addr)
 	halfDone(t, c, topic, "loop", func(n string) []any { return []any{"ticketID", n} })
-	wantRest(t, open(t, Config{Connection: Connection{Addr: addr}, Marshaller: fields{}, ClaimIdle: 100 * time.Millisecond}), topic, "loop")
+	wantRest(t, open(t, Config{Connection: Connection{Addr: addr}, Marshaller: fields{}, ClaimIdle: time.Second}), topic, "loop")
 	if err := c.XAdd(soon(t), &redis.XAddArgs{Stream: topic, Values: []any{"ticketID", "6"}}).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -99,5 +99,5 @@ func TestASinkOfPulseGoesOnHereUnderATopicsName(t *testing.T) {
 	if err := c.Rename(soon(t), "pulse:stream:"+topic, topic).Err(); err != nil {
 		t.Fatal(err)
 	}
-	wantRest(t, open(t, Config{Connection: Connection{Addr: addr}, Marshaller: pulse{}, ClaimIdle: 100 * time.Millisecond}), topic, "sink")
+	wantRest(t, open(t, Config{Connection: Connection{Addr: addr}, Marshaller: pulse{}, ClaimIdle: time.Second}), topic, "sink")
 }

@@ -49,12 +49,10 @@ func StartRedisClusterWith(t testing.TB, opts ClusterOptions) *Cluster {
 	}
 	buses := make([]int, n)
 	for i := range buses {
-		bus, err := freePort()
-		must(t, "find a port", err)
-		buses[i] = bus
+		buses[i] = reservePort(t)
 		node := opts.Redis
 		node.Settings = append(slices.Clone(node.Settings),
-			"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", strconv.Itoa(nodeTimeout))
+			"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(buses[i]), "--cluster-node-timeout", strconv.Itoa(nodeTimeout))
 		c.nodes = append(c.nodes, StartRedis(t, node))
 	}
 	if opts.Arm != nil {

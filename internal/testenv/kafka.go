@@ -58,8 +58,7 @@ func StartKafka(t testing.TB, opts KafkaOptions) *KafkaCluster {
 
 func newKafkaNode(t testing.TB, id int, opts KafkaOptions) *KafkaNode {
 	t.Helper()
-	ports, err := freePorts(3)
-	must(t, "find ports", err)
+	ports := reservePorts(t, 3)
 	n := &KafkaNode{plan: kafkaNode{
 		id: id, dir: t.TempDir(), client: ports[0], advertised: loopback(ports[0]), broker: ports[1],
 		controller: ports[2], replicas: max(1, opts.Nodes), heap: either(opts.Heap, "512m"), session: privateSession, more: opts.Config,

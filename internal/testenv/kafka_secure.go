@@ -36,8 +36,7 @@ type SecureKafka struct {
 // address of a proxy, too.
 func StartSecureKafka(t testing.TB, opts KafkaOptions) *SecureKafka {
 	t.Helper()
-	ports, err := freePorts(5)
-	must(t, "find ports", err)
+	ports := reservePorts(t, 5)
 	k := &SecureKafka{
 		Certificates: NewCertificates(t), SASL: loopback(ports[0]), SASLTLS: loopback(ports[1]), TLS: loopback(ports[2]),
 		Expired: loopback(ports[3]), SelfSigned: loopback(ports[4]), tls: ports[2],
@@ -50,6 +49,7 @@ func StartSecureKafka(t testing.TB, opts KafkaOptions) *SecureKafka {
 	k.KafkaCluster = StartKafka(t, opts)
 	cfg := sarama.NewConfig()
 	cfg.Version = sarama.V2_8_0_0
+	var err error
 	k.admin, err = sarama.NewClusterAdmin(k.Brokers(), cfg)
 	must(t, "connect for credentials", err)
 	t.Cleanup(func() { _ = k.admin.Close() })

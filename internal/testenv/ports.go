@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
+	"syscall"
+	"testing"
 )
 
 // Ports come from below the ephemeral range (32768 on Linux, 49152 on macOS). A server that is down keeps its port
@@ -28,6 +32,44 @@ func freePort() (int, error) {
 		return port, l.Close()
 	}
 	return 0, fmt.Errorf("no free port between %d and %d: %w", firstPort, lastPort, last)
+}
+
+// reservePorts returns n ports that no other test of any process is given until t ends, so that a server finds its port
+// again after it was down.
+func reservePorts(t testing.TB, n int) []int {
+	t.Helper()
+	dir := filepath.Join(stateDir(), "ports")
+	must(t, "reserve ports", os.MkdirAll(dir, 0o700))
+	ports := make([]int, 0, n)
+	for len(ports) < n {
+		port, err := freePort()
+		must(t, "find a port", err)
+		lock, free, err := reserve(filepath.Join(dir, strconv.Itoa(port)))
+		must(t, "reserve a port", err)
+		if !free {
+			continue
+		}
+		t.Cleanup(lock.unlock)
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+func reservePort(t testing.TB) int {
+	t.Helper()
+	return reservePorts(t, 1)[0]
+}
+
+// reserve takes the lock of path unless somebody holds it.
+func reserve(path string) (lock *fileLock, free bool, err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, false, err
+	}
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return nil, false, f.Close()
+	}
+	return &fileLock{f: f}, true, nil
 }
 
 // freePorts returns n different ports.

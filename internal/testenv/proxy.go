@@ -22,8 +22,7 @@ type Proxy struct {
 // NewProxy starts a proxy in front of upstream (host:port), which need not listen yet. It ends with t.
 func NewProxy(t testing.TB, upstream string) *Proxy {
 	t.Helper()
-	port, err := freePort()
-	must(t, "find a port", err)
+	port := reservePort(t)
 	zerolog.SetGlobalLevel(zerolog.Disabled) // some effects log to the package's logger, which nobody else uses
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	p := &Proxy{t: t, proxy: toxiproxy.NewProxy(server, "testenv", loopback(port), upstream)}

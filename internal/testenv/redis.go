@@ -48,14 +48,12 @@ func newRedis(t testing.TB, opts RedisOptions) *RedisServer {
 	t.Helper()
 	binary, err := redisServer().path(t.Context())
 	must(t, "no Redis for this test", err)
-	port, err := freePort()
-	must(t, "find a port", err)
+	port := reservePort(t)
 	dir := t.TempDir()
 	r := &RedisServer{addr: loopback(port), opts: opts}
 	args := opts.args()
 	if c := opts.TLS; c != nil {
-		tlsPort, err := freePort()
-		must(t, "find a port", err)
+		tlsPort := reservePort(t)
 		r.tls = loopback(tlsPort)
 		args = append(args, "--tls-port", strconv.Itoa(tlsPort), "--tls-cert-file", c.ServerCert, "--tls-key-file", c.ServerKey,
 			"--tls-ca-cert-file", c.CAFile, "--tls-auth-clients", "yes")

@@ -51,8 +51,7 @@ func (s *Sentinel) add() {
 	s.t.Helper()
 	binary, err := redisServer().path(s.t.Context())
 	must(s.t, "no Redis for this test", err)
-	port, err := freePort()
-	must(s.t, "find a port", err)
+	port := reservePort(s.t)
 	dir, addr := s.t.TempDir(), loopback(port)
 	host, masterPort := splitAddr(s.redis[0].addr)
 	config := strings.Join([]string{

@@ -71,12 +71,14 @@ func (s service) acquire(ctx context.Context) (addrs []string, release func(), e
 }
 
 // dir is where the state of the service is kept.
-func (s service) dir() string {
-	root := os.Getenv(envDir)
-	if root == "" {
-		root = filepath.Join(os.TempDir(), "dualstream-testenv-"+strconv.Itoa(os.Getuid()))
+func (s service) dir() string { return filepath.Join(stateDir(), s.kind) }
+
+// stateDir is what the tests of all processes of this user share.
+func stateDir() string {
+	if root := os.Getenv(envDir); root != "" {
+		return root
 	}
-	return filepath.Join(root, s.kind)
+	return filepath.Join(os.TempDir(), "dualstream-testenv-"+strconv.Itoa(os.Getuid()))
 }
 
 // running returns the addresses of the server in dir, if it answers.
