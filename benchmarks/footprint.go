@@ -17,9 +17,11 @@ type mark struct {
 	Live   float64 `json:"live_mb"` // of the heap, what the last collection found in use
 }
 
-// take adds a mark.
-func (f *footprint) take(events int64) {
-	*f = append(*f, mark{Events: events, RSS: resident(), Live: liveHeap()})
+// take adds a mark of now.
+func (f *footprint) take(events int64) { f.add(events, resident()) }
+
+func (f *footprint) add(events int64, rss float64) {
+	*f = append(*f, mark{Events: events, RSS: rss, Live: liveHeap()})
 }
 
 // growth is the last mark's resident memory relative to the first's, 0 where nothing was measured.

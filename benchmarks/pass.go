@@ -22,6 +22,7 @@ const (
 	passLen     = 40_000 // records that the stream keeps, where that is for the adapter to say
 	passLag     = 8_000  // events that the producer may be ahead of the consumer
 	passBatch   = 100    // events of one append
+	passLooks   = 200    // how often the memory is looked at
 )
 
 // passOrder says which events are to pass through which backend.
@@ -73,7 +74,8 @@ func (o passOrder) open(ctx context.Context) (durable.Backend, error) {
 }
 
 // passThrough appends n events to topic and processes them in the group of that name, never more than passLag behind.
-// It looks at the memory after a tenth, a quarter and half of them, and at the end.
+// Its marks, after a tenth, a quarter and half of them and at the end, are the most memory that was resident since the
+// mark before: at one moment it depends on how long ago the last collection was.
 func passThrough(ctx context.Context, b durable.Backend, topic string, n int64) (s sample, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -83,10 +85,15 @@ func passThrough(ctx context.Context, b durable.Backend, topic string, n int64) 
 		ended <- durable.Process(ctx, b, group, func(*message.Message) error { pass.seen(); return nil }, durable.ProcessOptions{})
 	}()
 	var mem footprint
+	var most float64
 	for done := int64(0); done < n; done += passBatch {
+		if done%(n/passLooks) == 0 {
+			most = max(most, resident())
+		}
 		switch done {
 		case n / 10, n / 4, n / 2:
-			mem.take(done)
+			mem.add(done, most)
+			most = 0
 		}
 		err := add(ctx, topic, done, passBatch)
 		if err == nil && done-pass.got.Load() > passLag {
@@ -102,7 +109,7 @@ func passThrough(ctx context.Context, b durable.Backend, topic string, n int64) 
 	case err := <-ended:
 		return s, fmt.Errorf("processing ended after %d of %d events: %w", pass.got.Load(), n, errors.Join(err, ctx.Err()))
 	}
-	mem.take(n)
+	mem.add(n, max(most, resident()))
 	s = pass.sample()
 	s.rss = mem
 	stop()
