@@ -28,8 +28,9 @@ var (
 // middlewares call their handler again, h is called again, with those: after all that was behind them in the batch.
 //
 // All of it runs on one goroutine: a middleware that waits holds the whole batch, and one that bounds how many handlers
-// run side by side must not be used. The handler is to be called by the goroutine that the middleware was called by, with
-// a message whose context comes from the one that it was given, else ProcessBatch ends with an error. Messages that the middleware returns are dropped.
+// run side by side must not be used. The handler is to be called by the goroutine that the middleware was called by, which is
+// not checked and must not be locked to its thread, with a message whose context comes from the one that it was given,
+// else ProcessBatch ends with an error. Messages that the middleware returns are dropped.
 func EachOfBatch(m message.HandlerMiddleware, h BatchHandler) BatchHandler {
 	handle := m(func(msg *message.Message) ([]*message.Message, error) {
 		e, ok := msg.Context().Value(batchKey{}).(*batchEvent)

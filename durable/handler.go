@@ -126,14 +126,17 @@ func (r *run) observe(t *task, took time.Duration, err error) {
 			r.logger.Error("durable: ProcessOptions.OnAttempt panicked", "panic", v)
 		}
 	}()
-	r.o.OnAttempt(r.delivery(t.ctx), took, err)
+	r.o.OnAttempt(r.attempted(t.d, t.ctx), took, err) // a receiver may still work on its own message
 }
 
 // delivery is what handlers are told about the attempt c.
-func (r *run) delivery(c *deliveryContext) Delivery {
-	d := *c.delivery
-	d.Attempt, d.Group = c.attempt, r.group
-	return d
+func (r *run) delivery(c *deliveryContext) Delivery { return r.attempted(c.delivery, c) }
+
+// attempted is d in the attempt c.
+func (r *run) attempted(d *Delivery, c *deliveryContext) Delivery {
+	told := *d
+	told.Attempt, told.Group = c.attempt, r.group
+	return told
 }
 
 // invoke runs the handler once on t, outside of any lock. A handler that calls runtime.Goexit takes the worker with

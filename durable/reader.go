@@ -38,7 +38,8 @@ type ReaderOptions struct {
 // that was read, without a gap or a repetition; the failure is logged once. Partitions that a topic gets later are read
 // where a Replay of the backend with Follow reads them, as that of Kafka does, else once the topic is added anew. While
 // a partition has had no record since a topic was added At a time, a failure of the broker has the reader follow the
-// partitions that it then knows, until the next one.
+// partitions that it then knows, until the next one. A topic that was deleted and made again while it was read may be
+// ErrPositionExpired at the next failure, although nothing of it was left out: see OnExpired.
 //
 // While it has no subscription a reader stands still, and goes on where it was once there is one. It buffers only in
 // its subscriptions, and what a slow one does to the others is said there: see SubscribeOptions.WhenFull.

@@ -13,13 +13,16 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-// growing says that the topics of a backend of several partitions have but so many.
+// growing says that the topics of a backend of several partitions have but so many, or cannot tell where that is 0.
 type growing struct {
 	*broken
 	known atomic.Int32
 }
 
 func (g *growing) DescribeTopic(ctx context.Context, topic string) (durable.TopicInfo, error) {
+	if g.known.Load() == 0 {
+		return durable.TopicInfo{}, durable.ErrUnavailable
+	}
 	info, err := g.broken.DescribeTopic(ctx, topic)
 	if err == nil {
 		info.Partitions = info.Partitions[:g.known.Load()]
@@ -48,6 +51,34 @@ func TestAReaderThatGoesOnReadsThePartitionsThatWereAdded(t *testing.T) {
 			}
 			put(t, b, "a", ids...)
 			wants(t, s, slices.Clone(ids)...)
+		})
+	}
+}
+
+// TestAReaderGoesOnInPartitionsThatItReadWithoutKnowingThem is of a broker that cannot tell of them when it fails.
+func TestAReaderGoesOnInPartitionsThatItReadWithoutKnowingThem(t *testing.T) {
+	const known = 4
+	for _, filled := range [][]int{{known + 1}, {0, known + 1}} {
+		t.Run(fmt.Sprint(filled), func(t *testing.T) {
+			b := &growing{broken: newBroken(t, 2*known)}
+			b.known.Store(known)
+			r := newReader(t, b, durable.ReaderOptions{Topics: durable.Topics("a"), Start: durable.At(time.Now())})
+			s := subscribe(t, r, durable.SubscribeOptions{})
+			ids := idsByPartition(t, b, 2*known)
+			var want []string
+			for _, p := range filled {
+				want = append(want, ids[p])
+			}
+			put(t, b, "a", want...)
+			wants(t, s, slices.Clone(want)...)
+			b.known.Store(0)
+			begun := len(b.followed())
+			b.breaks(errors.New("down"), nil)
+			for len(b.followed()) == begun {
+				runtime.Gosched()
+			}
+			put(t, b, "a", want...)
+			wants(t, s, slices.Clone(want)...)
 		})
 	}
 }

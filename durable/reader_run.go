@@ -194,8 +194,11 @@ func (f *feed) split(err error) ([]Range, error) {
 	}
 }
 
-// recount learns of partitions that were added; a broker that cannot tell now leaves those that are known.
+// recount learns of partitions that were added; a broker that cannot tell now leaves those that are known or were read.
 func (f *feed) recount() {
+	for p := range f.seen {
+		f.parts = max(f.parts, p+1)
+	}
 	admin, ok := f.reader.backend.(Administrator)
 	if !ok {
 		return

@@ -35,13 +35,10 @@ func newGiven(t *task, was *original) *given {
 	of := t.d.Message
 	switch {
 	case t.pristine != nil:
-		g.msg = copyMessage(g, t.pristine)
-		d := *t.d
-		d.Message = g.msg
-		t.ctx.delivery = &d // for DeliveryOf; the delivery's own message is that of an earlier receiver
+		g.take(copyMessage(g, t.pristine))
 		return g
 	case was == nil || unanswerable(of):
-		g.msg = copyMessage(g, of)
+		g.take(copyMessage(g, of))
 		return g
 	}
 	was.remember(of)
@@ -51,6 +48,14 @@ func newGiven(t *task, was *original) *given {
 	}
 	g.msg.SetContext(g)
 	return g
+}
+
+// take has the receiver get a copy, also by DeliveryOf.
+func (c *given) take(copied *message.Message) {
+	c.msg = copied
+	d := *c.t.d
+	d.Message = copied
+	c.t.ctx.delivery = &d
 }
 
 // restore keeps what the message was for the attempts to come.

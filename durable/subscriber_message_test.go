@@ -13,6 +13,9 @@ func retryAfterASecond(int, error) time.Duration { return time.Second }
 
 // spoil does to msg what it can.
 func spoil(msg *message.Message) {
+	if d, ok := DeliveryOf(msg.Context()); ok && d.Message != msg {
+		d.Message.Payload, d.Message.Metadata["a"] = nil, "spoilt"
+	}
 	for k := range msg.Metadata {
 		msg.Metadata.Set(k, "spoilt")
 	}
