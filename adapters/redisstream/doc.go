@@ -140,4 +140,12 @@
 //
 // With Fields as Config.Marshaller, or the section fields of a configuration file, entries are plain fields instead, as
 // other programs write and read them.
+//
+// An entry that is no message is delivered with Delivery.DecodeErr, and no byte of it is lost. One that has a field
+// payload, such as an entry whose metadata are broken, has the bytes of that field as its payload, the UUID of its field
+// (or the id of the entry, where it has none), and what else it has as a JSON object in the metadata key MetaFields. Of
+// any other, and of what a Marshaller refuses, the payload is a JSON object of all fields, with sorted names. In both, a
+// value that is not UTF-8 is {"base64":"…"}, the values of a name that occurs several times are an array, and where a name
+// is not UTF-8, its value is {"name":{"base64":"…"},"value":…} under the name with U+FFFD in it. A payload or a UUID that
+// occurs several times is one of the other fields.
 package redisstream

@@ -1,7 +1,6 @@
 package redisstream
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -65,17 +64,12 @@ func sizeOf(es []entry) int {
 	return sum / max(len(es), 1)
 }
 
-// delivery is e as a delivery at s. One that cannot be decoded has a DecodeErr and its fields as a JSON object.
+// delivery is e as a delivery at s.
 func (b *Backend) delivery(s place, claim *durable.Claim, e entry) durable.Delivery {
 	d := durable.Delivery{
 		Topic: s.topic, Position: position(e.id, s.partition, s.of), Claim: claim, Attempt: e.attempt, StoredAt: storedAt(e.id),
 	}
-	if d.Message = e.msg; d.Message == nil {
-		d.Message, d.DecodeErr = b.unmarshal(e)
-	}
-	if d.DecodeErr != nil {
-		d.Message = message.NewMessage(e.id, rawFields(e.fields))
-	}
+	d.Message, d.DecodeErr = b.decode(e)
 	d.Key = durable.Key(d.Message)
 	return d
 }
@@ -148,18 +142,4 @@ func (b *Backend) unmarshalCustom(e entry) (*message.Message, error) {
 		msg.Metadata = message.Metadata{}
 	}
 	return msg, nil
-}
-
-// rawFields is the fields as a JSON object with sorted names; of a name that occurs twice the last value.
-func rawFields(fields []any) []byte {
-	values := make(map[string]string, len(fields)/2)
-	for i := 0; i+1 < len(fields); i += 2 {
-		name, _ := fields[i].(string)
-		values[name], _ = fields[i+1].(string)
-	}
-	raw, err := json.Marshal(values)
-	if err != nil { // a map of texts always can
-		return []byte("{}")
-	}
-	return raw
 }

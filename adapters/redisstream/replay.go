@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/dualstream/dualstream/adapters/internal/rediskit"
@@ -181,10 +180,7 @@ func (r *replay) contiguous(ctx context.Context, s *stretch, es []entry) ([]entr
 // record is e as a record of s.
 func (r *replay) record(s *stretch, e entry) durable.Record {
 	rec := durable.Record{Topic: r.topic, Partition: s.partition, Position: position(e.id, s.partition, s.of), StoredAt: storedAt(e.id)}
-	rec.Message, rec.DecodeErr = r.b.unmarshal(e)
-	if rec.DecodeErr != nil {
-		rec.Message = message.NewMessage(e.id, rawFields(e.fields))
-	}
+	rec.Message, rec.DecodeErr = r.b.decode(e)
 	rec.Key = durable.Key(rec.Message)
 	return rec
 }
