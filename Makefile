@@ -9,6 +9,7 @@ LINTER := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 PKGS := ./...
 MODULES := benchmarks internal/watermilltests internal/schematests # with dependencies that do not enter the main module
 in-modules = @for m in $(MODULES); do echo "$$m: $(1)"; (cd $$m && $(1)) || exit 1; done
+unreached = @bad=$$($(GO) list -deps $(2) | grep -E '$(1)' || true); if [ -n "$$bad" ]; then echo "$(2) reach:" $$bad; exit 1; fi
 
 .DEFAULT_GOAL := help
 
@@ -21,12 +22,13 @@ build: ## Compile everything, benchmarks included
 	$(GO) build $(PKGS)
 	$(call in-modules,$(GO) build -o /dev/null ./...)
 
-lint: $(LINTER) ## Run go vet, golangci-lint and the dependency check of the core
+lint: $(LINTER) ## Run go vet and golangci-lint everywhere, and check what the core and the adapters reach
 	$(GO) vet $(PKGS)
 	$(LINTER) run
-	@bad=$$($(GO) list -deps ./durable ./realtime ./dual | grep -E 'sarama|go-redis|franz-go|prometheus|testify' || true); \
-	if [ -n "$$bad" ]; then echo "the core packages reach: $$bad"; exit 1; fi
-	$(call in-modules,$(GO) vet ./...)
+	$(call unreached,sarama|go-redis|franz-go|prometheus|testify,./durable ./realtime ./dual ./adapters/memory)
+	$(call unreached,sarama|franz-go|watermill-kafka,./adapters/redisstream ./adapters/redispubsub ./adapters/redisdedupe)
+	$(call unreached,go-redis|watermill-redisstream,./adapters/kafka)
+	$(call in-modules,$(GO) vet ./... && $(LINTER) run --config $(CURDIR)/.golangci.yml ./...)
 
 vuln: ## Look for known vulnerabilities that the code and its tests reach; needs the database, see VULNDB
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) -test -db $(VULNDB) $(PKGS)
@@ -49,13 +51,11 @@ race: compiler ## Run every test with the race detector
 compiler:
 	@command -v "$$($(GO) env CC)" >/dev/null || { echo "the race detector needs a C compiler: apt-get install gcc libc6-dev"; exit 1; }
 
-# The tests that do more under DUALSTREAM_SOAK, and their packages: minutes of waiting, so they run so once.
-SOAKING := TestEveryFault|TestTheCorrect|TestTheEmbeddedBusConforms|ComeAndGo
-SOAKED := ./durable/durabletest ./realtime/realtimetest ./internal/grouptests ./adapters/redisstream ./adapters/kafka
-
-soak: compiler ## Run every test five times with the race detector, and the full fault matrices once
-	$(GO) test -race -count=5 -timeout 60m $(PKGS)
-	DUALSTREAM_SOAK=1 $(GO) test -race -count=1 -timeout 30m -run '$(SOAKING)' $(SOAKED)
+# The fifth time with DUALSTREAM_SOAK=1: fault matrices and fleets in full. No test of the modules looks at it.
+soak: compiler ## Run every test five times with the race detector, the fifth time with the full fault matrices
+	$(GO) test -race -count=4 -timeout 60m $(PKGS)
+	DUALSTREAM_SOAK=1 $(GO) test -race -count=1 -timeout 60m $(PKGS)
+	$(call in-modules,$(GO) test -race -count=5 -timeout 60m ./...)
 
 bench: ## Print the benchmark table: ratios against the raw clients and Watermill
 	cd benchmarks && $(GO) run .

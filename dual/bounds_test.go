@@ -12,7 +12,7 @@ import (
 	"github.com/dualstream/dualstream/dual"
 )
 
-// TestFilesThatAreTooLargeAreRefusedBeforeTheyAreRead holds both limits: bytes, which are not read beyond it, and
+// TestFilesThatAreTooLargeAreRefused holds both limits: bytes, which are not read beyond it, and
 // words, with whose number the work of the parser grows.
 func TestFilesThatAreTooLargeAreRefused(t *testing.T) {
 	for name, unit := range map[string]string{
