@@ -7,9 +7,9 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-// facadePaths compare Watermill's interfaces on the engine with what stands behind them on a Kafka: a Subscriber with
-// Process, a Publisher of 100 messages a call with Append and with Watermill's own adapter, and 64 callers of one
-// message each with raw SendMessage.
+// facadePaths compare Watermill's interfaces on the engine with what stands behind them: a Subscriber with Process, a
+// Publisher of 100 messages a call with Append and with Watermill's own adapter, and 64 callers of one message each with
+// raw SendMessage.
 func facadePaths(open func(*lab) (*cluster, error)) []path {
 	var records stock
 	return []path{
@@ -17,10 +17,15 @@ func facadePaths(open func(*lab) (*cluster, error)) []path {
 			records.consuming("durable.Process", kafkaRate, oursKafkaConsumer(open)),
 			records.consuming(subjectOurs, kafkaRate, subscribedKafka(open)),
 		}},
-		{name: "publisher-kafka-100", goal: goal{atLeast: 0.9}, subjects: []subject{
+		{name: "publisher-kafka-100", goal: goal{atLeast: 0.9, times: 20}, subjects: []subject{
 			appending("Append", oursKafka(open), batches(100)),
 			appending(subjectOurs, publisherKafka(open), batches(100)),
 			appending(subjectWatermill, watermillKafka(open), batches(100)),
+		}},
+		{name: "publisher-redis-100", goal: goal{atLeast: 0.9}, slice: appendSlice, subjects: []subject{
+			appending("Append", oursRedis, batches(100)),
+			appending(subjectOurs, publisherRedis, batches(100)),
+			appending(subjectWatermill, watermillRedis, batches(100)),
 		}},
 		{name: "publisher-kafka-64callers", goal: goal{atLeast: 1.0}, subjects: []subject{
 			appending(subjectRaw, rawKafka(open, flush{}), callers(64)),
@@ -36,13 +41,28 @@ func publisherKafka(open func(*lab) (*cluster, error)) appender {
 		if err != nil {
 			return nil, nil, err
 		}
-		pub, err := durable.NewPublisher(b, durable.PublisherOptions{})
-		if err != nil {
-			return nil, nil, err
-		}
-		l.after(pub.Close)
-		return c, watermillAppend(pub, newPool()), nil
+		add, err := publisher(b, l, newPool())
+		return c, add, err
 	}
+}
+
+// publisherRedis is publisherKafka on Redis.
+func publisherRedis(ctx context.Context, l *lab) (store, appendFunc, error) {
+	r, b, err := openRedis(ctx, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	add, err := publisher(b, l, r.pool)
+	return r, add, err
+}
+
+func publisher(b durable.Backend, l *lab, p pool) (appendFunc, error) {
+	pub, err := durable.NewPublisher(b, durable.PublisherOptions{})
+	if err != nil {
+		return nil, err
+	}
+	l.after(pub.Close)
+	return watermillAppend(pub, p), nil
 }
 
 // subscribedKafka consumes as oursKafkaConsumer does, through a durable.Subscriber with one receiver.

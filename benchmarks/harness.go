@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type path struct {
 	goal     goal
 	subjects []subject     // ratios are against the first, unless noRaw
 	noRaw    bool          // nothing raw to compare with
+	once     bool          // one turn of each subject and none to warm up, because it takes long
 	stretch  int           // makes turns so many times longer; 0: as asked for
 	slice    time.Duration // divides longer turns into ones of this length, because many short ones are less at the mercy of the machine; 0: not
 }
@@ -53,7 +55,7 @@ func (s sample) perEvent() float64 { return float64(s.elapsed) / float64(max(1, 
 
 func (s sample) allocs() float64 { return float64(s.mallocs) / float64(max(1, s.events)) }
 
-// measure lets the subjects take turns, reps times each after one short turn to warm up; every other time the last goes
+// measure lets the subjects take turns, reps times each after one short turn to warm up, where not once; every other time the last goes
 // first, so that none has an advantage of its place. A subject that fails takes no more turns and has no row; when it
 // is the first, nothing has.
 func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) (rows []row, err error) {
@@ -63,7 +65,7 @@ func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) 
 	errs := make([]error, len(p.subjects))
 	for i, s := range p.subjects {
 		p.labelled(ctx, i, func(ctx context.Context) {
-			if turns[i], errs[i] = s.setup(ctx, l); errs[i] == nil {
+			if turns[i], errs[i] = s.setup(ctx, l); errs[i] == nil && !p.once {
 				_, errs[i] = turns[i](ctx, dur/10)
 			}
 		})
@@ -96,6 +98,9 @@ func (p path) measure(ctx context.Context, l *lab, dur time.Duration, reps int) 
 
 // divide is how long a turn lasts and how many there are of each subject, where reps turns of dur are asked for.
 func (p path) divide(dur time.Duration, reps int) (time.Duration, int) {
+	if p.once {
+		return dur, 1
+	}
 	dur *= time.Duration(max(1, p.stretch))
 	if p.slice <= 0 || dur <= p.slice {
 		return dur, reps
@@ -125,10 +130,21 @@ func (p path) row(i int, samples [][]sample) row {
 		r.ExtraNs, r.ExtraAllocs = &ns, &allocs
 	}
 	if r.Subject == subjectOurs {
+		r.TimesWatermill = p.timesWatermill(i, samples)
 		r.goal = p.goal
 		r.Goal, r.Reached = p.goal.judge(r)
 	}
 	return r
+}
+
+// timesWatermill is the rate of subject i relative to Watermill's, 0 where that is no subject.
+func (p path) timesWatermill(i int, samples [][]sample) float64 {
+	for k, s := range p.subjects {
+		if strings.HasPrefix(s.name, subjectWatermill) && len(samples[k]) == len(samples[i]) {
+			return median(pairedRatios(samples[k], samples[i], sample.rate))
+		}
+	}
+	return 0
 }
 
 // A metric is what the ratios of a path compare.

@@ -54,7 +54,7 @@ type cluster struct {
 	client   sarama.Client
 	l        *lab
 
-	dial []string    // what subjects dial that append: brokers, or the same behind TLS
+	dial []string    // what raw subjects and ours dial: brokers, or the same behind TLS
 	tls  *tls.Config // for dial; nil: plain text
 }
 

@@ -19,7 +19,8 @@ func rawKafkaConsumer(open func(*lab) (*cluster, error)) consumerOpener {
 			cfg := sarama.NewConfig()
 			cfg.Version = sarama.V3_9_0_0
 			cfg.Consumer.Offsets.Initial = sarama.OffsetOldest
-			member, err := sarama.NewConsumerGroup(c.brokers, group, cfg)
+			cfg.Net.TLS.Enable, cfg.Net.TLS.Config = c.tls != nil, c.tls
+			member, err := sarama.NewConsumerGroup(c.dial, group, cfg)
 			if err != nil {
 				return s, err
 			}

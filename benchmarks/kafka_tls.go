@@ -6,7 +6,7 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-// kafkaTLS is one broker that demands TLS and certificates of the clients that append.
+// kafkaTLS is one broker that demands TLS and certificates of the clients that are measured.
 func (l *lab) kafkaTLS() (*cluster, error) {
 	if l.behind != nil {
 		return l.behind, nil
@@ -28,13 +28,19 @@ func (l *lab) kafkaTLS() (*cluster, error) {
 	return c, nil
 }
 
-// kafkaTLSPaths compare appends over TLS with those of the raw client over TLS.
+// kafkaTLSPaths compare appending and consuming over TLS with what the raw client does over TLS.
 func kafkaTLSPaths() []path {
+	var records stock
 	return []path{{
 		name: "kafka-append-100-tls", goal: goal{atLeast: 0.90},
 		subjects: []subject{
 			appending(subjectRaw, rawKafka((*lab).kafkaTLS, flush{100, time.Millisecond}), batches(100)),
 			appending(subjectOurs, oursKafka((*lab).kafkaTLS), batches(100)),
+		},
+	}, {
+		name: "kafka-consume-tls", goal: goal{atLeast: 0.90}, subjects: []subject{
+			records.consuming(subjectRaw, kafkaRate, rawKafkaConsumer((*lab).kafkaTLS)),
+			records.consuming(subjectOurs, kafkaRate, oursKafkaConsumer((*lab).kafkaTLS)),
 		},
 	}}
 }

@@ -52,12 +52,7 @@ func watermillKafkaConsumer(open func(*lab) (*cluster, error)) consumerOpener {
 			return nil, nil, err
 		}
 		return c, func(ctx context.Context, topic, group string, n int64) (s sample, err error) {
-			cfg := wmkafka.DefaultSaramaSubscriberConfig()
-			cfg.Version = sarama.V3_9_0_0
-			cfg.Consumer.Offsets.Initial = sarama.OffsetOldest
-			sub, err := wmkafka.NewSubscriber(wmkafka.SubscriberConfig{
-				Brokers: c.brokers, Unmarshaler: watermillMarshaler(), OverwriteSaramaConfig: cfg, ConsumerGroup: group,
-			}, nil)
+			sub, err := watermillKafkaSubscriber(c, group)
 			if err != nil {
 				return s, err
 			}
@@ -69,4 +64,14 @@ func watermillKafkaConsumer(open func(*lab) (*cluster, error)) consumerOpener {
 			return drained(ctx, messages, n, func() error { return c.acknowledged(ctx, topic, group) })
 		}, nil
 	}
+}
+
+// watermillKafkaSubscriber is Watermill's, a member of group.
+func watermillKafkaSubscriber(c *cluster, group string) (*wmkafka.Subscriber, error) {
+	cfg := wmkafka.DefaultSaramaSubscriberConfig()
+	cfg.Version = sarama.V3_9_0_0
+	cfg.Consumer.Offsets.Initial = sarama.OffsetOldest
+	return wmkafka.NewSubscriber(wmkafka.SubscriberConfig{
+		Brokers: c.brokers, Unmarshaler: watermillMarshaler(), OverwriteSaramaConfig: cfg, ConsumerGroup: group,
+	}, nil)
 }

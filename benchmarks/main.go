@@ -7,7 +7,7 @@
 // path. A row that has a goal tells it and whether it was reached; a ratio that is closer to its goal than its error is
 // to be measured again, with longer -dur or more -reps.
 //
-// The whole table takes about a quarter of an hour on two cores, with the starts of four brokers in it. A group of rows,
+// The whole table takes about twenty minutes on two cores, with the starts of four brokers in it. A group of rows,
 // such as -run '^redis-' or -run '^dual-' with -dur 500ms, takes a minute.
 package main
 
@@ -121,6 +121,7 @@ func paths() []path {
 	ps = append(ps, memberPaths()...)
 	ps = append(ps, costPaths()...)
 	ps = append(ps, takeoverPaths()...)
+	ps = append(ps, slowPaths()...)
 	ps = append(ps, kafkaPaths("kafka", (*lab).kafka, flush{250, time.Millisecond})...)
 	ps = append(ps, kafkaTLSPaths()...)
 	ps = append(ps, kafkaPaths("kafka3", (*lab).kafka3, flush{1000, time.Millisecond})...)

@@ -15,7 +15,7 @@ const appendSlice = 200 * time.Millisecond
 
 // redisPaths compare Redis Streams: append in batches and from many callers, consume in a group.
 func redisPaths() []path {
-	var entries stock
+	var entries, secure stock
 	appends := func(name string, least float64, loop publishLoop) path {
 		return path{name: name, goal: goal{atLeast: least}, slice: appendSlice, subjects: []subject{
 			appending(subjectRaw, rawRedis, loop),
@@ -46,6 +46,13 @@ func redisPaths() []path {
 				entries.consuming(subjectRaw, redisRate, rawRedisConsumer),
 				entries.consuming(subjectOurs, redisRate, oursRedisConsumer),
 				entries.consuming(subjectWatermill, redisRateWatermill, watermillRedisConsumer),
+			},
+		},
+		{
+			name: "redis-consume-tls", goal: goal{atLeast: 0.90},
+			subjects: []subject{
+				secure.consuming(subjectRaw, redisRate, rawRedisTLSConsumer),
+				secure.consuming(subjectOurs, redisRate, oursRedisTLSConsumer),
 			},
 		},
 	}

@@ -49,7 +49,11 @@ func oursRedisConsumer(ctx context.Context, l *lab) (source, consumer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return r, func(ctx context.Context, topic, group string, n int64) (sample, error) {
+	return r, competing(b), nil
+}
+
+func competing(b durable.Backend) consumer {
+	return func(ctx context.Context, topic, group string, n int64) (sample, error) {
 		return processed(ctx, b, durable.Group{Name: group, Topics: durable.Topics(topic), Ordering: durable.None}, n)
-	}, nil
+	}
 }

@@ -47,23 +47,26 @@ func rawRedisConsumer(_ context.Context, l *lab) (source, consumer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return r, func(ctx context.Context, stream, group string, n int64) (sample, error) {
-		if err := r.XGroupCreate(ctx, stream, group, "0").Err(); err != nil {
-			return sample{}, err
-		}
-		ids := make([]string, 0, 500)
-		return timed(func() (int64, error) {
-			var done int64
-			for done < n {
-				acked, err := r.readAndAck(ctx, stream, group, ids)
-				if err != nil {
-					return done, err
-				}
-				done += acked
+	return r, r.rawConsume, nil
+}
+
+// rawConsume is rawRedisConsumer with the client of r.
+func (r *redisLab) rawConsume(ctx context.Context, stream, group string, n int64) (sample, error) {
+	if err := r.XGroupCreate(ctx, stream, group, "0").Err(); err != nil {
+		return sample{}, err
+	}
+	ids := make([]string, 0, 500)
+	return timed(func() (int64, error) {
+		var done int64
+		for done < n {
+			acked, err := r.readAndAck(ctx, stream, group, ids)
+			if err != nil {
+				return done, err
 			}
-			return done, nil
-		})
-	}, nil
+			done += acked
+		}
+		return done, nil
+	})
 }
 
 func (r *redisLab) readAndAck(ctx context.Context, stream, group string, ids []string) (int64, error) {

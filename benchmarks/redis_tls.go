@@ -69,6 +69,15 @@ func rawRedisTLS(_ context.Context, l *lab) (store, appendFunc, error) {
 }
 
 func oursRedisTLS(ctx context.Context, l *lab) (store, appendFunc, error) {
+	r, b, err := openRedisTLS(ctx, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, oursAppend(b, r.pool), nil
+}
+
+// openRedisTLS is openRedis over TLS.
+func openRedisTLS(ctx context.Context, l *lab) (*redisLab, *redisstream.Backend, error) {
 	r, conn, err := newTLSLab(l)
 	if err != nil {
 		return nil, nil, err
@@ -78,5 +87,21 @@ func oursRedisTLS(ctx context.Context, l *lab) (store, appendFunc, error) {
 		return nil, nil, err
 	}
 	l.after(func() error { return b.Close(context.Background()) })
-	return r, oursAppend(b, r.pool), nil
+	return r, b, nil
+}
+
+func rawRedisTLSConsumer(_ context.Context, l *lab) (source, consumer, error) {
+	r, _, err := newTLSLab(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, r.rawConsume, nil
+}
+
+func oursRedisTLSConsumer(ctx context.Context, l *lab) (source, consumer, error) {
+	r, b, err := openRedisTLS(ctx, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, competing(b), nil
 }

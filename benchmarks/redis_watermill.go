@@ -27,10 +27,7 @@ func watermillRedisConsumer(_ context.Context, l *lab) (source, consumer, error)
 		return nil, nil, err
 	}
 	return r, func(ctx context.Context, stream, group string, n int64) (s sample, err error) {
-		sub, err := wmredis.NewSubscriber(wmredis.SubscriberConfig{
-			Client:        newRedisClient(r.Options().Addr), // closes with the subscriber
-			ConsumerGroup: group, Consumer: "watermill", DisableIndefiniteInitialBlock: true,
-		}, nil)
+		sub, err := watermillRedisSubscriber(r, group)
 		if err != nil {
 			return s, err
 		}
@@ -41,4 +38,12 @@ func watermillRedisConsumer(_ context.Context, l *lab) (source, consumer, error)
 		}
 		return drained(ctx, messages, n, func() error { return r.acknowledged(ctx, stream, group) })
 	}, nil
+}
+
+// watermillRedisSubscriber is Watermill's, a member of group.
+func watermillRedisSubscriber(r *redisLab, group string) (*wmredis.Subscriber, error) {
+	return wmredis.NewSubscriber(wmredis.SubscriberConfig{
+		Client:        newRedisClient(r.Options().Addr), // closes with the subscriber
+		ConsumerGroup: group, Consumer: "watermill", DisableIndefiniteInitialBlock: true,
+	}, nil)
 }

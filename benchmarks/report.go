@@ -18,7 +18,8 @@ type row struct {
 	RatioToRaw     *float64  `json:"ratio_to_raw"`          // of the metric; null where nothing raw does the work
 	RatioError     float64   `json:"ratio_error,omitempty"` // standard error of the ratio, where there are turns enough to tell
 	AllocsPerEvent float64   `json:"allocs_per_event"`
-	Metric         string    `json:"metric"` // what the ratio compares; a ratio of latencies is better when less
+	TimesWatermill float64   `json:"times_watermill,omitempty"` // the rate, relative to that of Watermill's adapter
+	Metric         string    `json:"metric"`                    // what the ratio compares; a ratio of latencies is better when less
 	P50us          float64   `json:"p50_us,omitempty"`
 	P99us          float64   `json:"p99_us,omitempty"`
 	Memory         footprint `json:"memory,omitempty"`         // of the turn in which it grew most
@@ -40,6 +41,8 @@ type goal struct {
 	grow    float64       // of resident memory, from the first mark to the last
 	within  time.Duration // the median, of what is no ratio
 	aim     float64       // what would be better still, for the reader
+
+	times float64 // the rate of Watermill's adapter that it is to be, besides atLeast
 
 	share float64 // of the server's commands that may be overhead
 
@@ -68,6 +71,9 @@ func (g goal) judge(r row) (string, *bool) {
 		return fmt.Sprintf("grows ≤ %.2f", g.grow), &ok
 	case r.RatioToRaw == nil:
 		return "", nil
+	case g.atLeast > 0 && g.times > 0:
+		ok = *r.RatioToRaw >= g.atLeast && r.TimesWatermill >= g.times
+		return fmt.Sprintf("≥ %s; %.1f times watermill, ≥ %.0f", g.number(g.atLeast), r.TimesWatermill, g.times), &ok
 	case g.atLeast > 0:
 		ok = *r.RatioToRaw >= g.atLeast
 		return "≥ " + g.number(g.atLeast), &ok
