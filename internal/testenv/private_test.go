@@ -90,11 +90,16 @@ func TestAThrottledProxyIsSlow(t *testing.T) {
 
 func TestReplicaFollows(t *testing.T) {
 	master := StartRedis(t, RedisOptions{Password: "secret"})
-	replica := StartRedis(t, RedisOptions{Password: "secret", ReplicaOf: master})
+	if err := master.Client().Set(t.Context(), "before", "v", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	c := StartRedis(t, RedisOptions{Password: "secret", ReplicaOf: master}).Client()
+	if got, err := c.Get(t.Context(), "before").Result(); got != "v" {
+		t.Errorf("got %q, %v, want what the master had", got, err)
+	}
 	if err := master.Client().Set(t.Context(), "k", "v", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	c := replica.Client()
 	Await(t, soon, func() bool { return c.Get(t.Context(), "k").Val() == "v" }, "the replica has the key")
 }
 

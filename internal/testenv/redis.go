@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -31,12 +32,19 @@ type RedisServer struct {
 	opts  RedisOptions
 }
 
-// StartRedis starts a Redis that ends with t.
+// StartRedis starts a Redis that ends with t. A replica has what its master had.
 func StartRedis(t testing.TB, opts RedisOptions) *RedisServer {
 	t.Helper()
 	r := newRedis(t, opts)
 	r.run()
 	r.await()
+	if opts.ReplicaOf != nil {
+		c := r.Client()
+		Await(t, readyTimeout, func() bool {
+			info, err := c.Info(t.Context(), "replication").Result()
+			return err == nil && strings.Contains(info, "master_link_status:up")
+		}, "the replica "+r.addr+" is in step")
+	}
 	if opts.Proxied {
 		r.proxy = NewProxy(t, r.addr)
 	}
