@@ -54,26 +54,50 @@ func (m *reader) adopt(s turn) error {
 
 // pending is a page of at most most of what is pending for this member.
 func (m *competitor) pending(ctx context.Context, s *share, from string, most int) ([]redis.XPendingExt, error) {
-	return m.b.control.XPendingExt(ctx, &redis.XPendingExtArgs{
-		Stream: s.key, Group: m.group.Name, Start: from, End: "+", Count: int64(most), Consumer: m.group.Member,
-	}).Result()
+	var page *redis.XPendingExtCmd
+	err := m.atMaster(ctx, s, func(pipe redis.Pipeliner) {
+		page = pipe.XPendingExt(ctx, &redis.XPendingExtArgs{
+			Stream: s.key, Group: m.group.Name, Start: from, End: "+", Count: int64(most), Consumer: m.group.Member,
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return page.Result()
+}
+
+// atMaster sends what ask adds to a pipeline, every command of which holds its own error, behind a write without effect to
+// the partition of s. A server that became a replica goes on serving reads: it refuses the write, and as that is the first
+// command, the client library leaves the connection and tries again.
+func (m *competitor) atMaster(ctx context.Context, s *share, ask func(redis.Pipeliner)) error {
+	pipe := m.b.control.Pipeline()
+	write := pipe.HDel(ctx, s.groupKey(m.group.Name), "none")
+	ask(pipe)
+	_, _ = pipe.Exec(ctx)
+	if err := write.Err(); redis.IsReadOnlyError(err) {
+		return err
+	}
+	return nil
 }
 
 // claimIdle takes a page of about most entries of all shares over that other members left alone for Config.ClaimIdle, and
 // tells whether there may be more. Mostly there are none, which one command for each share tells, all in one round trip.
 func (m *reader) claimIdle(shares []turn, most int) (full bool, err error) {
 	most = (most + len(shares) - 1) / len(shares)
-	pipe := m.b.control.Pipeline()
 	looks := make([]*redis.XPendingExtCmd, len(shares))
-	for i, s := range shares {
-		if s.claimFrom == "" {
-			s.claimFrom = "-"
+	err = m.atMaster(m.ctx, shares[0].share, func(pipe redis.Pipeliner) {
+		for i, s := range shares {
+			if s.claimFrom == "" {
+				s.claimFrom = "-"
+			}
+			looks[i] = pipe.XPendingExt(m.ctx, &redis.XPendingExtArgs{
+				Stream: s.key, Group: m.group.Name, Idle: m.b.claimIdle(), Start: s.claimFrom, End: "+", Count: 1,
+			})
 		}
-		looks[i] = pipe.XPendingExt(m.ctx, &redis.XPendingExtArgs{
-			Stream: s.key, Group: m.group.Name, Idle: m.b.claimIdle(), Start: s.claimFrom, End: "+", Count: 1,
-		})
+	})
+	if err != nil {
+		return false, err
 	}
-	_, _ = pipe.Exec(m.ctx) // every command holds its own error
 	for i, s := range shares {
 		found, err := looks[i].Result()
 		if err != nil {

@@ -42,11 +42,12 @@ func (m *reader) read() {
 			continue
 		}
 		if noGroup(err) {
-			if !vanished {
+			again := vanished // the server that makes it is not the one that is read, until one of them is left
+			if !again {
 				m.log.Warn("redisstream: the group vanished and is made again at the oldest entry", "error", err)
 			}
 			vanished = true
-			if err = m.remake(); err == nil {
+			if err = m.remake(); err == nil && !again {
 				continue
 			}
 		}
@@ -57,7 +58,10 @@ func (m *reader) read() {
 		if m.refused.note(m, err) {
 			poke(m.again)
 		}
-		if faults++; faults == 1 {
+		if err != nil {
+			faults++
+		}
+		if err != nil && faults == 1 {
 			m.log.Warn("redisstream: reading failed, trying again", "error", err)
 		}
 		if !m.pause(wait) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -105,6 +106,89 @@ func offset(t *testing.T, c *redis.Client) string {
 		}
 	}
 	return ""
+}
+
+// TestMembersGoOnAtAMasterThatDoesNotHaveTheirGroup is of a failover to an empty server: the group begins there at the
+// oldest entry. Connections to the old master live on.
+func TestMembersGoOnAtAMasterThatDoesNotHaveTheirGroup(t *testing.T) {
+	for name, ordering := range orderings() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, second := testenv.StartRedis(t, testenv.RedisOptions{}), testenv.StartRedis(t, testenv.RedisOptions{})
+			sentinel, master := fakeSentinel(t)
+			master(first.Addr())
+			conn := Connection{Sentinel: Sentinel{Addrs: []string{sentinel}, Master: "m"}}
+			b := open(t, Config{Connection: conn, LeaseTTL: 2 * time.Second, ClaimIdle: 2 * time.Second})
+			g := competing("t", "m")
+			g.Ordering = ordering
+			c := join(t, b, g)
+			store(t, b, "t", 0, 5)
+			must(t, c.Ack(t.Context(), fetch(t, c, 5)...))
+			after := open(t, Config{Connection: Connection{Addr: second.Addr()}})
+			store(t, after, "t", 5, 10)
+			master(second.Addr())
+			must(t, first.Client().Do(t.Context(), "replicaof", "127.0.0.1", "1").Err())
+			goOn(t, c, 5, 10)
+		})
+	}
+}
+
+// TestAGroupThatVanishesAgainAndAgainIsMadeAgainWithPauses has reads reach a server without the group, and what makes it
+// another one, until that is demoted.
+func TestAGroupThatVanishesAgainAndAgainIsMadeAgainWithPauses(t *testing.T) {
+	t.Parallel()
+	first, second := testenv.StartRedis(t, testenv.RedisOptions{}), testenv.StartRedis(t, testenv.RedisOptions{})
+	sentinel, master := fakeSentinel(t)
+	master(first.Addr())
+	conn := Connection{Sentinel: Sentinel{Addrs: []string{sentinel}, Master: "m"}}
+	c := join(t, open(t, Config{Connection: conn}), competing("t", "m"))
+	after := open(t, Config{Connection: Connection{Addr: second.Addr()}})
+	store(t, after, "t", 0, 5)
+	master(second.Addr())
+	old, next := first.Client(), second.Client()
+	testenv.Await(t, 20*time.Second, func() bool { endReads(t, old); return reads(t, next) > 2 }, "the other server is read")
+	before, timer := reads(t, next), time.NewTimer(time.Second)
+	<-timer.C
+	if n := reads(t, next) - before; n > 20 {
+		t.Errorf("got %d reads in a second, want pauses between them", n)
+	}
+	must(t, old.Do(t.Context(), "replicaof", "127.0.0.1", "1").Err())
+	goOn(t, c, 0, 5)
+}
+
+// goOn fails the test unless c has events from to before to, in any order and beside others.
+func goOn(t *testing.T, c durable.Consumer, from, to int) {
+	t.Helper()
+	missing := map[string]bool{}
+	for i := from; i < to; i++ {
+		missing[event(i).UUID] = true
+	}
+	for len(missing) > 0 {
+		ds := fetch(t, c, 1)
+		delete(missing, ds[0].Message.UUID)
+		must(t, c.Ack(t.Context(), ds...))
+	}
+}
+
+// endReads cuts connections on which a read waits.
+func endReads(t *testing.T, c *redis.Client) {
+	list, err := c.ClientList(t.Context()).Result()
+	must(t, err)
+	for line := range strings.Lines(list) {
+		if id, _, _ := strings.Cut(line, " "); strings.Contains(line, "cmd=xreadgroup") {
+			_ = c.Do(t.Context(), "client", "kill", "id", strings.TrimPrefix(id, "id=")).Err() // it may have gone
+		}
+	}
+}
+
+// reads is how often a server was asked for the entries of a group.
+func reads(t *testing.T, c *redis.Client) int {
+	stats, err := c.Info(t.Context(), "commandstats").Result()
+	must(t, err)
+	_, rest, _ := strings.Cut(stats, "cmdstat_xreadgroup:calls=")
+	calls, _, _ := strings.Cut(rest, ",")
+	n, _ := strconv.Atoi(calls) // none: never
+	return n
 }
 
 // TestAGroupThatWasMadeAgainWithTheOtherOrderingEndsItsMembers has operators do it who do not look for members.

@@ -51,8 +51,10 @@ end
 
 // enrollScript makes a group, unless it exists: KEYS stream, group hash; ARGV group, ordering, start id. The reply is
 // the ordering of the group, or the version of what is kept of it where that is a later one. A group of others, in which
-// members compete, is told by its consumers.
+// members compete, is told by its consumers. It writes first, without effect: a server that became a replica answers what
+// does not write, and would say that the group exists.
 var enrollScript = redis.NewScript(makeGroup + `
+redis.call('HDEL', KEYS[2], 'none')
 local version = redis.call('HGET', KEYS[2], 'version')
 if version and version ~= '1' then return 'version ' .. version end
 if redis.call('EXISTS', KEYS[1]) == 1 then
