@@ -100,7 +100,10 @@ func (m *competitor) beatOnce(ctx context.Context, doubtful bool) bool {
 	var touched sync.WaitGroup
 	for _, s := range m.working() {
 		touch := func() {
-			err := keepScript.Run(ctx, m.b.control, []string{s.key}, m.group.Name, m.group.Member).Err()
+			pending, err := keepScript.Run(ctx, m.b.control, []string{s.key}, m.group.Name, m.group.Member).Int()
+			if err == nil {
+				m.compare(s, pending)
+			}
 			if err == nil && doubtful {
 				err = m.doubt(ctx, s)
 			}
@@ -116,6 +119,17 @@ func (m *competitor) beatOnce(ctx context.Context, doubtful bool) bool {
 	}
 	touched.Wait()
 	return !deaf.Load()
+}
+
+// compare has the reader look for what the member does not know of, where it was told of more pending entries than it works
+// on: the heartbeat touches them all, so that nobody finds those by their age. An acknowledgement that is on its way has it
+// look in vain, and an entry that was read since the heartbeat may hide another one until the next.
+func (m *competitor) compare(s *share, pending int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if pending > len(s.held)-len(s.acks)-len(s.acking) {
+		s.look = true
+	}
 }
 
 // working is the shares of which something is held.

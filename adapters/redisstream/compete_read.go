@@ -74,8 +74,12 @@ func (m *reader) read() {
 // readopt has the pending entries looked at again: the reply of a failed read may be lost. A server that does not know yet
 // that the connection is gone goes on with the read for a while, so that there is a second look; see lookAt.
 func (m *reader) readopt() {
-	for _, s := range m.holdings() {
-		s.adopting, s.adoptFrom = true, "-"
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.shares { // those that were paused meanwhile, too
+		if m.only == nil || s == m.only {
+			s.adopting, s.adoptFrom = true, "-"
+		}
 	}
 }
 
@@ -136,6 +140,9 @@ func (m *reader) holdings() []turn {
 		}
 		if s.reading = false; leaving[s.key] {
 			continue
+		}
+		if s.look && !s.adopting { // a look that is not over yet is not begun again
+			s.look, s.adopting, s.adoptFrom = false, true, "-"
 		}
 		if s.claim != nil && s.claim.Lost() {
 			m.lose(s, durable.ErrFenced)

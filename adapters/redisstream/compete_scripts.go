@@ -39,7 +39,7 @@ for name in pairs(owners) do
 end
 return {last, #page, #ids - #got, got, counts}`)
 
-	// keepScript keeps the entries of the member from being claimed by others: group, member.
+	// keepScript keeps the entries of the member from being claimed by others: group, member. The reply is how many.
 	keepScript = redis.NewScript(`
 local from, n = '-', 0
 while true do
