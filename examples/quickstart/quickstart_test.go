@@ -51,6 +51,34 @@ func TestNothingIsLostInMemory(t *testing.T) {
 	}
 }
 
+// TestTheKeysOfTheJSONAreThese reads them as another program does. The bound is the one that a first run is promised.
+func TestTheKeysOfTheJSONAreThese(t *testing.T) {
+	var out, diary bytes.Buffer
+	if err := command(t.Context(), []string{"-json"}, &out, &diary); err != nil {
+		t.Fatalf("%v: %s", err, &diary)
+	}
+	var keys map[string]any
+	if err := json.Unmarshal(out.Bytes(), &keys); err != nil {
+		t.Fatalf("%v: %q", err, &out)
+	}
+	for key, want := range map[string]any{
+		"backend": "memory", "stored": 3000.0, "announced": 3000.0, "received": 3000.0, "processed": 3000.0,
+		"duplicates": 0.0, "lost": 0.0, "order_violations": 0.0,
+	} {
+		if keys[key] != want {
+			t.Errorf("%q: got %v, want %v in %s", key, keys[key], want, &out)
+		}
+	}
+	for _, key := range []string{"p50_ms", "p99_ms", "process_p50_ms", "process_p99_ms", "seconds"} {
+		if n, ok := keys[key].(float64); !ok || n <= 0 {
+			t.Errorf("%q: got %v, want a number above 0", key, keys[key])
+		}
+	}
+	if n, _ := keys["seconds"].(float64); n > 10 || len(keys) != 13 {
+		t.Errorf("got %v s and %d keys, want 10 s at most: %s", keys["seconds"], len(keys), &out)
+	}
+}
+
 func TestNothingIsLostOnRedis(t *testing.T) {
 	t.Setenv("REDIS_ADDR", testenv.Redis(t))
 	for _, members := range []string{"1", "3"} {
