@@ -43,7 +43,7 @@ func rawReadGroup(ctx context.Context, addr string, handle func(*message.Message
 }
 
 func rawSarama(ctx context.Context, brokers []string, handle func(*message.Message) error) error {
-	backend, err := kafka.Open(ctx, kafka.Config{Brokers: brokers})
+	backend, err := kafka.Open(ctx, kafka.Config{Brokers: brokers, PlainRecords: true})
 	group := durable.Group{Name: "billing", Topics: durable.Topics("orders")}
 	err = durable.Process(ctx, backend, group, handle, durable.ProcessOptions{})
 	return err

@@ -64,6 +64,11 @@ type Config struct {
 	// watermill-kafka's DefaultMarshaler.
 	Marshaler kafka.MarshalerUnmarshaler
 
+	// PlainRecords takes records without any headers, which other clients write, as messages with an empty UUID and no
+	// metadata. Else such a record is a foreign entry: it is delivered with DecodeErr and its value as the payload. A
+	// Marshaler decides by itself. Defaults to false.
+	PlainRecords bool
+
 	// Sarama may change the configuration of every client, last of all. What the package relies on (acknowledgements,
 	// idempotence, isolation) must stay. Of the section Producer only Compression, CompressionLevel, MaxMessageBytes
 	// and Timeout mean something: appending has its own way of forming batches, placing and repeating.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"github.com/IBM/sarama"
+
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/durable/durabletest"
 	"github.com/dualstream/dualstream/internal/testenv"
@@ -21,6 +23,9 @@ func TestConformance(t *testing.T) {
 			return b
 		},
 		NewTopic: func(t testing.TB, partitions int) string { return newTopic(t, admin, partitions) },
+		Foreign: func(t testing.TB, topic string) {
+			plainly(t, topic, &sarama.ProducerMessage{Key: sarama.StringEncoder("k"), Value: sarama.StringEncoder(bytesOfOthers)})
+		},
 		Trim: func(t testing.TB, topic string) {
 			ps, err := admin.partitions(topic)
 			if err != nil {

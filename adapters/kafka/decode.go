@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -21,6 +22,9 @@ type decoded struct {
 // decode reads r. The values of its headers become part of values, which has room for them.
 func (b *Backend) decode(topic string, partition int32, r rec, values *strings.Builder) decoded {
 	if b.cfg.Marshaler == nil {
+		if len(r.Headers) == 0 && !b.cfg.PlainRecords {
+			return foreign(topic, partition, r, errNoHeaders)
+		}
 		msg, size := unmarshal(r.Record, values)
 		return decoded{msg: msg, key: recordKey(r.Key, msg), size: size}
 	}
@@ -28,10 +32,20 @@ func (b *Backend) decode(topic string, partition int32, r rec, values *strings.B
 		Headers: r.Headers, Timestamp: r.at, Key: own(r.Key), Value: own(r.Value), Topic: topic, Partition: partition, Offset: r.offset,
 	})
 	if err != nil || msg == nil {
-		raw := message.NewMessage("", own(r.Value))
-		return decoded{msg: raw, key: string(r.Key), err: fmt.Errorf("kafka: unmarshal %s/%d:%d: %w", topic, partition, r.offset, orNil(err))}
+		return foreign(topic, partition, r, orNil(err))
 	}
 	return decoded{msg: msg, key: recordKey(r.Key, msg)}
+}
+
+// errNoHeaders is why a record is no message: what watermill-kafka and this package write has one header at least.
+var errNoHeaders = errors.New("the record has no headers, another client wrote it: set plain_records: true (Config.PlainRecords), or use a marshaler of your own")
+
+// foreign is r as it is, which is no message for the reason why.
+func foreign(topic string, partition int32, r rec, why error) decoded {
+	return decoded{
+		msg: message.NewMessage("", own(r.Value)), key: string(r.Key), size: len(r.Value),
+		err: fmt.Errorf("kafka: unmarshal %s/%d:%d: %w", topic, partition, r.offset, why),
+	}
 }
 
 func orNil(err error) error {

@@ -3,7 +3,13 @@
 // [Open] returns a [Backend], which implements durable.Backend. The wire format is the one of watermill-kafka: the payload is the record's value, the
 // metadata are its headers, and the header _watermill_message_uuid is the UUID. Records are placed by durable.Key
 // as the Java client does (murmur2), and records without a key stay on one partition for a while and then move on.
-// A record that another client wrote without these headers is an ordinary message with an empty UUID.
+//
+// A record of another client that has headers, such as those of CloudEvents, is an ordinary message; its UUID is empty
+// where the header for it is missing. A record without any headers is a foreign entry: it is delivered with
+// durable.Delivery.DecodeErr and its value, byte for byte, as the payload, so that it goes to the poison queue where
+// there is one, and to the handler else. With Config.PlainRecords it is an ordinary message with an empty UUID, for
+// topics of producers that know only keys and values. Either way its key orders it, and a tombstone, which has no
+// value, has an empty payload.
 //
 // # Appending
 //

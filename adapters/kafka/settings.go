@@ -27,6 +27,7 @@ type Settings struct {
 	StaticMembers    bool          `yaml:"static_members" doc:"a member that comes back under its name within session_timeout has its partitions at once" example:"true"`
 	Partitions       int           `yaml:"partitions" min:"1" unit:"partitions" doc:"of a topic that is made and does not say" example:"8"`
 	Replication      int           `yaml:"replication" min:"-1" unit:"copies" zero:"that of the brokers" doc:"of every partition of a topic that is made and does not say" example:"3"`
+	PlainRecords     bool          `yaml:"plain_records" doc:"records without any headers, of producers that know only keys and values, are messages; else they count as undecodable" example:"true"`
 	MaxMessageBytes  int           `yaml:"max_message_bytes" min:"4097" unit:"bytes" doc:"of a record with its framing; message.max.bytes of the brokers must not be smaller" example:"4194304"`
 }
 
@@ -89,6 +90,7 @@ func (s Settings) config() Config {
 		SessionTimeout: s.SessionTimeout, RebalanceTimeout: s.RebalanceTimeout, CommitInterval: s.CommitInterval,
 		PartitionCheck: s.PartitionCheck, StaticMembers: s.StaticMembers,
 		Partitions: s.Partitions, Replication: s.Replication, MaxMessageBytes: s.MaxMessageBytes,
+		PlainRecords: s.PlainRecords,
 	}
 }
 

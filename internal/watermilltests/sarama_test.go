@@ -9,6 +9,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/dualstream/dualstream/adapters/kafka"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -16,7 +17,7 @@ import (
 func TestAGroupOfSaramaGoesOnHereAndBack(t *testing.T) {
 	const each = 50
 	brokers, topic, group := testenv.Kafka(t), testenv.Name(t, "t"), testenv.Name(t, "g")
-	b := onKafka(t, brokers)
+	b := closed(t, must(kafka.Open(t.Context(), kafka.Config{Brokers: brokers, PlainRecords: true}))(t))
 	makeTopics(t, b, topic)
 	cfg := sarama.NewConfig()
 	cfg.Version, cfg.Producer.Return.Successes, cfg.Consumer.Offsets.Initial = sarama.V2_8_0_0, true, sarama.OffsetOldest
