@@ -141,19 +141,34 @@ func (c *consumer) identify(h *held, asked map[string]string) error {
 		}
 		asked[topic] = id
 	}
-	c.meet(topic, h.incarnation, id)
-	other := id != h.incarnation && h.incarnation != "" && id != ""
-	if h.known && other {
+	c.mu.Lock()
+	before := h.incarnation
+	c.mu.Unlock()
+	c.meet(topic, before, id)
+	if c.become(h, id) {
 		c.remade(topic, id)
 		return errRemade
 	}
-	c.mu.Lock()
+	return nil
+}
+
+// become notes that the topic of h is the one of id, and is true where h began in another one. A broker that tells no
+// id, as those that are not upgraded yet, takes back nothing.
+func (c *consumer) become(h *held, id string) (another bool) {
+	c.mu.Lock() // a review may come to remade at any time
 	defer c.mu.Unlock()
+	other := id != "" && h.incarnation != "" && id != h.incarnation
+	if other && h.known {
+		return true
+	}
 	if other {
 		h.part.next, h.next, h.counts = -1, -1, nil
 	}
-	h.incarnation, h.known = id, true
-	return nil
+	if id != "" {
+		h.incarnation = id
+	}
+	h.known = true
+	return false
 }
 
 // review looks for topics that were made again: a partition that has as many records as the old one had does not tell.
