@@ -13,7 +13,8 @@ import (
 	"github.com/dualstream/dualstream/durable"
 )
 
-// run passes on what the readers deliver, and starts readers again for partitions whose reader failed.
+// run passes on what the readers deliver, and has readers started again for partitions whose reader failed. It asks no
+// broker itself: one that is silent holds up nobody but the partitions that it leads.
 func (s *replay) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.wg.Wait() // the readers, of which some are left where the topic was made again
@@ -21,59 +22,115 @@ func (s *replay) run(ctx context.Context) error {
 	tick := time.NewTicker(s.b.cfg.PartitionCheck)
 	defer tick.Stop()
 	next, looked := tick.C, make(chan look) // next is nil while a look is under way, which may take as long as a broker does
-	readers, retries := 0, 0
-	todo := s.parts
+	placed, placing := make(chan placement), false
+	todo, readers := unread{parts: s.parts}, 0
 	for {
-		started, left, err := s.start(ctx, todo)
-		readers, todo = readers+started, left
-		if len(todo) == 0 && readers == 0 {
+		if len(todo.parts) > 0 && !placing {
+			placing = true
+			u := todo.next()
+			s.wg.Go(func() { deliver(ctx, placed, s.place(ctx, u)) })
+		}
+		if readers == 0 && !placing {
 			return nil
 		}
-		var c chunk
-		if readers > 0 {
-			select {
-			case c = <-s.read:
-			case <-pauseFor(todo): // the readers may be idle
-			case <-next:
-				next = nil
-				s.wg.Go(func() { deliver(ctx, looked, s.review()) })
-				continue
-			case l := <-looked:
-				if l.err != nil {
-					return l.err
-				}
-				next, todo, s.parts = tick.C, append(todo, l.fresh...), append(s.parts, l.fresh...)
-				continue
-			case <-ctx.Done():
+		select {
+		case c := <-s.read:
+			if len(c.recs) > 0 && !deliver(ctx, s.out, chunk{recs: c.recs}) {
 				return context.Cause(ctx)
 			}
-		}
-		if len(c.recs) > 0 && !deliver(ctx, s.out, chunk{recs: c.recs}) {
+			if c.fetched {
+				todo.retries = 0
+			}
+			if c.end {
+				readers--
+				todo.add(c.left, c.err)
+			}
+		case p := <-placed:
+			if p.err != nil {
+				return p.err
+			}
+			placing = false
+			readers += s.start(ctx, p.at)
+			todo.add(p.left, p.why)
+		case <-next:
+			next = nil
+			s.wg.Go(func() { deliver(ctx, looked, s.review()) })
+		case l := <-looked:
+			if l.err != nil {
+				return l.err
+			}
+			next, s.parts = tick.C, append(s.parts, l.fresh...)
+			todo.add(l.fresh, nil)
+		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if c.fetched {
-			retries = 0
-		}
-		if c.end {
-			readers--
-			todo, err = append(todo, c.left...), errors.Join(err, c.err)
-		}
-		if len(todo) == 0 {
-			continue
-		}
-		if err := s.sameTopic(); err != nil {
-			return err
-		}
-		if errors.Is(err, durable.ErrPositionExpired) {
-			return err
-		}
-		if retries++; retries > replayRetries || isDenied(err) {
-			return translate(err)
-		}
-		if err := s.pause(ctx); err != nil {
-			return err
+	}
+}
+
+// unread are partitions without a reader.
+type unread struct {
+	parts   []*part
+	why     error // they lost theirs; nil: they had none yet
+	retries int   // in a row without a successful fetch
+}
+
+func (u *unread) add(parts []*part, why error) {
+	u.parts, u.why = append(u.parts, parts...), errors.Join(u.why, why)
+}
+
+// next is what is to be placed now; u goes on without it.
+func (u *unread) next() unread {
+	if u.why != nil {
+		u.retries++
+	}
+	now := *u
+	u.parts, u.why = nil, nil
+	return now
+}
+
+// placement is where partitions are read, by the address of their leaders; left are those without one, for the reason
+// why. err ends the replay.
+type placement struct {
+	at   map[string][]*part
+	left []*part
+	why  error
+	err  error
+}
+
+// place finds the leaders of u, after a pause where a reader of theirs failed. It may take as long as a broker does.
+func (s *replay) place(ctx context.Context, u unread) placement {
+	if u.why != nil {
+		if err := s.again(ctx, u); err != nil {
+			return placement{err: err}
 		}
 	}
+	p := placement{at: map[string][]*part{}}
+	for _, x := range u.parts {
+		if x.done() {
+			continue
+		}
+		leader, err := s.client.Leader(s.topic, x.partition)
+		if err != nil {
+			p.left, p.why = append(p.left, x), err
+			continue
+		}
+		p.at[leader.Addr()] = append(p.at[leader.Addr()], x)
+	}
+	return p
+}
+
+// again tells why u is not to be read again, nil where it is.
+func (s *replay) again(ctx context.Context, u unread) error {
+	if err := s.sameTopic(); err != nil {
+		return err
+	}
+	if errors.Is(u.why, durable.ErrPositionExpired) {
+		return u.why
+	}
+	if u.retries > replayRetries || isDenied(u.why) {
+		return translate(u.why)
+	}
+	return s.pause(ctx)
 }
 
 // sameTopic reports a topic that was made again.
@@ -117,14 +174,6 @@ func (s *replay) review() (found look) {
 	return found
 }
 
-// pauseFor is a pause where something is to do, else none that ends.
-func pauseFor(todo []*part) <-chan time.Time {
-	if len(todo) == 0 {
-		return nil
-	}
-	return time.After(replayPause)
-}
-
 // pause waits, finds the leaders anew and reports a topic that was made again.
 func (s *replay) pause(ctx context.Context) error {
 	select {
@@ -136,24 +185,12 @@ func (s *replay) pause(ctx context.Context) error {
 	return s.sameTopic() // after that: what has leaders now is not read at offsets of the one before
 }
 
-// start starts one reader per leader; left are the partitions without one.
-func (s *replay) start(ctx context.Context, todo []*part) (started int, left []*part, err error) {
-	by := map[string][]*part{}
-	for _, p := range todo {
-		if p.done() {
-			continue
-		}
-		leader, e := s.client.Leader(s.topic, p.partition)
-		if e != nil {
-			left, err = append(left, p), e
-			continue
-		}
-		by[leader.Addr()] = append(by[leader.Addr()], p)
-	}
-	for addr, parts := range by {
+// start starts a reader for each leader and returns how many.
+func (s *replay) start(ctx context.Context, at map[string][]*part) int {
+	for addr, parts := range at {
 		s.wg.Go(func() { deliver(ctx, s.read, s.readAll(ctx, addr, parts)) })
 	}
-	return len(by), left, err
+	return len(at)
 }
 
 // readAll fetches from one leader until its partitions are done, an error or the end of ctx, and returns the reader's

@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -125,5 +127,83 @@ func TestAReaderReadsPartitionsThatAreAdded(t *testing.T) {
 			t.Fatalf("%v are not read: %v", unread, err)
 		}
 		delete(unread, bare(rec.Position))
+	}
+}
+
+// wordless is a client that finds no leader for one partition, and whose refresh of that hangs, until over.
+type wordless struct {
+	sarama.Client
+	partition int32
+	asked     chan struct{} // 1: a refresh hangs
+	over      chan struct{}
+}
+
+func (w *wordless) Leader(topic string, partition int32) (*sarama.Broker, error) {
+	select {
+	case <-w.over:
+	default:
+		if partition == w.partition {
+			return nil, sarama.ErrLeaderNotAvailable
+		}
+	}
+	return w.Client.Leader(topic, partition)
+}
+
+func (w *wordless) RefreshMetadata(topics ...string) error {
+	select {
+	case w.asked <- struct{}{}:
+	default:
+	}
+	<-w.over
+	return w.Client.RefreshMetadata(topics...)
+}
+
+func TestAFollowingReplayReadsOnWhileAPartitionHasNoLeaderAndNobodyTells(t *testing.T) {
+	t.Parallel()
+	b := openOn(t, Config{Brokers: testenv.Kafka(t)})
+	topic := newTopic(t, b, 2)
+	client, err := sarama.NewClient(b.cfg.Brokers, b.cfg.reader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	s := &replay{b: b, topic: topic, follow: true, client: client, read: make(chan chunk), out: make(chan chunk)}
+	if err := s.plan(durable.Range{Follow: true}); err != nil {
+		t.Fatal(err)
+	}
+	w := &wordless{Client: client, partition: 1, asked: make(chan struct{}, 1), over: make(chan struct{})}
+	s.client = w
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx) }()
+	next := func() durable.Record {
+		select {
+		case c := <-s.out:
+			return c.recs[0]
+		case <-ctx.Done():
+			t.Fatal("nothing is read")
+			return durable.Record{}
+		}
+	}
+	keys := map[int]string{}
+	for i := range 20 {
+		keys[durable.Partition(fmt.Sprint(i), 2)] = fmt.Sprint(i)
+	}
+	mustAppend(t, b, topic, events(1, func(int) string { return keys[1] })...)
+	<-w.asked
+	for range 3 {
+		mustAppend(t, b, topic, events(1, func(int) string { return keys[0] })...)
+		if r := next(); r.Partition != 0 {
+			t.Errorf("got %s, want the partition that has a leader", r.Position)
+		}
+	}
+	close(w.over)
+	if r := next(); r.Partition != 1 {
+		t.Errorf("got %s, want the partition that has a leader again", r.Position)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }
