@@ -242,7 +242,7 @@ func (w *writer) advance(l *lane, s *sender) {
 	}
 	switch {
 	case l.batch == nil && l.empty():
-		l.state, l.attempts = idle, 0
+		l.state, l.attempts, l.locked = idle, 0, nil
 	case l.sender == nil || l.producer < 0:
 		w.lose(l)
 	default:

@@ -1,8 +1,10 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,4 +82,50 @@ func TestAnAppendOfAUserWhoIsLockedOutIsDenied(t *testing.T) {
 			mustAppend(t, b, "t", events(1, oneKey)...) // an administrator acted, or the broker was not ready
 		})
 	}
+}
+
+// mute is a cluster that does not tell who leads once it is on.
+type mute struct {
+	model
+	on   atomic.Bool
+	over chan struct{}
+}
+
+func (m *mute) Leader(topic string, partition int32) (*sarama.Broker, error) {
+	if m.on.Load() {
+		<-m.over
+	}
+	return m.model.Leader(topic, partition)
+}
+
+func TestALockOutThatNobodyWaitedForIsNotToldToTheNextAppend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := &mute{model: model{partitions: make([]modelPartition, 1)}, over: make(chan struct{})}
+		late := make(chan struct{})
+		w, err := newWriter(Config{}.filled().producer(), cluster, func(*sender, []*batch) (*sarama.ProduceResponse, error) {
+			<-late
+			return nil, fmt.Errorf("connect: %w", sarama.ErrSASLAuthenticationFailed)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &Backend{cfg: Config{}.filled(), writer: w}
+		b.life, b.end = context.WithCancelCause(t.Context())
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		if _, err := b.Append(ctx, "t", events(1, oneKey)...); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the end of the caller's patience", err)
+		}
+		cluster.on.Store(true)
+		close(late)
+		synctest.Wait()
+		_, err = b.Append(t.Context(), "t", events(1, oneKey)...)
+		if !errors.Is(err, durable.ErrUnavailable) || errors.Is(err, durable.ErrDenied) {
+			t.Errorf("got %v, want ErrUnavailable alone", err)
+		}
+		close(cluster.over)
+		if err := w.close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
