@@ -117,9 +117,22 @@ type announced struct {
 	pubs *publishers
 }
 
-// appended implements store. The bus may drop some where the machine stands still, and fails the turn where they are
-// more than a tenth, because then it was not the whole work.
-func (a announced) appended(ctx context.Context, work func(string) (sample, error)) (sample, error) {
+// errDropped is a turn in which the bus dropped more than a tenth.
+var errDropped = errors.New("not the whole work")
+
+// appended implements store. The bus may drop some where the machine stands still. Where they are more than a tenth it
+// was not the whole work, and the turn is taken again; too often fails it.
+func (a announced) appended(ctx context.Context, work func(string) (sample, error)) (s sample, err error) {
+	const most = 5
+	for range most {
+		if s, err = a.once(ctx, work); !errors.Is(err, errDropped) {
+			break
+		}
+	}
+	return s, err
+}
+
+func (a announced) once(ctx context.Context, work func(string) (sample, error)) (sample, error) {
 	return a.store.appended(ctx, func(topic string) (s sample, err error) {
 		_, err = a.bus.counted(ctx, func() (sample, error) {
 			if s, err = work(topic); err != nil {
@@ -127,7 +140,7 @@ func (a announced) appended(ctx context.Context, work func(string) (sample, erro
 			}
 			sent, err := settled(ctx, func() realtime.DispatcherStats { return a.pubs.now.Stats().Bus })
 			if err == nil && sent.Sent < uint64(s.before+s.events)/10*9 {
-				err = fmt.Errorf("%d of %d events announced: %+v", sent.Sent, s.before+s.events, sent)
+				err = fmt.Errorf("%w: %d of %d events announced: %+v", errDropped, sent.Sent, s.before+s.events, sent)
 			}
 			return sample{events: int64(sent.Sent)}, err
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,6 +15,8 @@ const (
 	subjectRaw       = "raw"
 	subjectOurs      = "dualstream"
 	subjectWatermill = "watermill"
+	subjectRawPlain  = "raw, plain" // without TLS, where the others have it
+	subjectOursPlain = "dualstream, plain"
 )
 
 // A path is a piece of work that several subjects do in turns.
@@ -131,6 +134,7 @@ func (p path) row(i int, samples [][]sample) row {
 	}
 	if r.Subject == subjectOurs {
 		r.TimesWatermill = p.timesWatermill(i, samples)
+		r.KeptOverTLS = p.keptOverTLS(i, samples)
 		r.goal = p.goal
 		r.Goal, r.Reached = p.goal.judge(r)
 	}
@@ -145,6 +149,25 @@ func (p path) timesWatermill(i int, samples [][]sample) float64 {
 		}
 	}
 	return 0
+}
+
+// keptOverTLS is the part of its rate that subject i keeps over TLS, relative to the part that the first subject keeps;
+// 0 where their rates without it were not measured.
+func (p path) keptOverTLS(i int, samples [][]sample) float64 {
+	rawPlain, oursPlain := p.index(subjectRawPlain), p.index(subjectOursPlain)
+	if rawPlain < 0 || oursPlain < 0 {
+		return 0
+	}
+	with, without := pairedRatios(samples[0], samples[i], sample.rate), pairedRatios(samples[rawPlain], samples[oursPlain], sample.rate)
+	kept := make([]float64, min(len(with), len(without)))
+	for k := range kept {
+		kept[k] = with[k] / without[k]
+	}
+	return median(kept)
+}
+
+func (p path) index(name string) int {
+	return slices.IndexFunc(p.subjects, func(s subject) bool { return s.name == name })
 }
 
 // A metric is what the ratios of a path compare.

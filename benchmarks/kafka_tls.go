@@ -28,6 +28,17 @@ func (l *lab) kafkaTLS() (*cluster, error) {
 	return c, nil
 }
 
+// kafkaPlain is the broker of kafkaTLS without TLS.
+func (l *lab) kafkaPlain() (*cluster, error) {
+	c, err := l.kafkaTLS()
+	if err != nil {
+		return nil, err
+	}
+	plain := *c
+	plain.dial, plain.tls = c.brokers, nil
+	return &plain, nil
+}
+
 // kafkaTLSPaths compare appending and consuming over TLS with what the raw client does over TLS.
 func kafkaTLSPaths() []path {
 	var records stock
@@ -38,9 +49,11 @@ func kafkaTLSPaths() []path {
 			appending(subjectOurs, oursKafka((*lab).kafkaTLS), batches(100)),
 		},
 	}, {
-		name: "kafka-consume-tls", goal: goal{atLeast: 0.90}, subjects: []subject{
+		name: "kafka-consume-tls", goal: goal{keep: 0.90}, subjects: []subject{
 			records.consuming(subjectRaw, kafkaRate, rawKafkaConsumer((*lab).kafkaTLS)),
 			records.consuming(subjectOurs, kafkaRate, oursKafkaConsumer((*lab).kafkaTLS)),
+			records.consuming(subjectRawPlain, kafkaRate, rawKafkaConsumer((*lab).kafkaPlain)),
+			records.consuming(subjectOursPlain, kafkaRate, oursKafkaConsumer((*lab).kafkaPlain)),
 		},
 	}}
 }

@@ -74,8 +74,8 @@ func (o passOrder) open(ctx context.Context) (durable.Backend, error) {
 }
 
 // passThrough appends n events to topic and processes them in the group of that name, never more than passLag behind.
-// Its marks, after a tenth, a quarter and half of them and at the end, are the most memory that was resident since the
-// mark before: at one moment it depends on how long ago the last collection was.
+// Its marks, after a tenth, a quarter and half of them and at the end, are the most memory that was resident while the
+// last tenth passed: at one moment it depends on how long ago the last collection was, and longer stretches show more.
 func passThrough(ctx context.Context, b durable.Backend, topic string, n int64) (s sample, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -93,6 +93,9 @@ func passThrough(ctx context.Context, b durable.Backend, topic string, n int64) 
 		switch done {
 		case n / 10, n / 4, n / 2:
 			mem.add(done, most)
+		}
+		switch done + n/10 {
+		case n / 4, n / 2, n:
 			most = 0
 		}
 		err := add(ctx, topic, done, passBatch)

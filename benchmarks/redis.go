@@ -15,7 +15,7 @@ const appendSlice = 200 * time.Millisecond
 
 // redisPaths compare Redis Streams: append in batches and from many callers, consume in a group.
 func redisPaths() []path {
-	var entries, secure stock
+	var entries, secure, plain stock
 	appends := func(name string, least float64, loop publishLoop) path {
 		return path{name: name, goal: goal{atLeast: least}, slice: appendSlice, subjects: []subject{
 			appending(subjectRaw, rawRedis, loop),
@@ -49,10 +49,12 @@ func redisPaths() []path {
 			},
 		},
 		{
-			name: "redis-consume-tls", goal: goal{atLeast: 0.90},
+			name: "redis-consume-tls", goal: goal{keep: 0.90},
 			subjects: []subject{
 				secure.consuming(subjectRaw, redisRate, rawRedisTLSConsumer),
 				secure.consuming(subjectOurs, redisRate, oursRedisTLSConsumer),
+				plain.consuming(subjectRawPlain, redisRate, rawRedisConsumer),
+				plain.consuming(subjectOursPlain, redisRate, oursRedisConsumer),
 			},
 		},
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,26 @@ func TestARowTellsHowManyTimesWatermillItIs(t *testing.T) {
 		}
 		if r := rows[1]; r.TimesWatermill != 100/float64(peer) || r.Reached == nil || *r.Reached != reached {
 			t.Errorf("against %d: %+v, want reached %t", peer, r, reached)
+		}
+	}
+}
+
+func TestWhatTLSLeavesIsComparedWithWhatItLeavesOfTheRawClient(t *testing.T) {
+	rates := func(n ...int64) (all [][]sample) {
+		for _, events := range n {
+			all = append(all, []sample{{events: events, elapsed: time.Second}})
+		}
+		return all
+	}
+	p := path{goal: goal{keep: 0.9}, subjects: []subject{{name: subjectRaw}, {name: subjectOurs}, {name: subjectRawPlain}, {name: subjectOursPlain}}}
+	for _, c := range []struct {
+		ours    int64
+		kept    float64
+		reached bool
+	}{{32, 1, true}, {24, 0.75, false}} { // raw keeps 40 of 50; ours was 40
+		r := p.row(1, rates(40, c.ours, 50, 40))
+		if math.Abs(r.KeptOverTLS-c.kept) > 1e-9 || r.Reached == nil || *r.Reached != c.reached {
+			t.Errorf("ours at %d: %+v, want %v kept", c.ours, r, c.kept)
 		}
 	}
 }

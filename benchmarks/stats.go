@@ -30,7 +30,7 @@ func medianOf(samples []sample, of func(sample) float64) float64 {
 // pairedRatios are the ratios of subject to reference, turn by turn.
 func pairedRatios(reference, subject []sample, of func(sample) float64) []float64 {
 	ratios := make([]float64, 0, len(subject))
-	for i := range subject {
+	for i := range min(len(reference), len(subject)) {
 		if base := of(reference[i]); base > 0 {
 			ratios = append(ratios, of(subject[i])/base)
 		}
