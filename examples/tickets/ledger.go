@@ -20,6 +20,8 @@ type ledger struct {
 	last       time.Duration       // when the last handler ended
 	started    map[string]int      // by ticket: the number of the latest step that was started
 	done       map[string]struct{} // by ticket and step
+	running    int                 // handlers
+	atOnce     int                 // the most that ran
 	published  int
 	perMember  map[string]int
 	duplicates int
@@ -42,11 +44,20 @@ func (l *ledger) publishing(n int) {
 func (l *ledger) starting(ticket, step string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.running++
+	l.atOnce = max(l.atOnce, l.running)
 	n := 1 + slices.Index(l.steps, step) // 0: not ours
 	if _, again := l.done[ticket+"/"+step]; !again && n < l.started[ticket] {
 		l.violations++
 	}
 	l.started[ticket] = max(n, l.started[ticket])
+}
+
+// ended notes that a handler returns.
+func (l *ledger) ended() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running--
 }
 
 func (l *ledger) handled(member, ticket, step string) {
@@ -79,6 +90,7 @@ type report struct {
 	Duplicates      int            `json:"duplicates"`
 	OrderViolations int            `json:"order_violations"`
 	Seconds         float64        `json:"seconds"` // to the end of the last handler
+	AtOnce          int            `json:"at_once"` // the most handlers that ran in this process
 	PerMember       map[string]int `json:"per_member"`
 }
 
@@ -87,7 +99,7 @@ func (l *ledger) report(backend, order string) report {
 	defer l.mu.Unlock()
 	return report{
 		Backend: backend, Order: order, Published: l.published, Processed: len(l.done), Duplicates: l.duplicates,
-		OrderViolations: l.violations, Seconds: l.last.Seconds(), PerMember: maps.Clone(l.perMember),
+		OrderViolations: l.violations, Seconds: l.last.Seconds(), AtOnce: l.atOnce, PerMember: maps.Clone(l.perMember),
 	}
 }
 
@@ -111,6 +123,7 @@ func (r report) table(out io.Writer) error {
 		note += ", where no order was asked for"
 	}
 	row("order violations", r.OrderViolations, note)
+	row("at once", r.AtOnce, "handlers at most")
 	row("run", fmt.Sprintf("%.2f s", r.Seconds), "")
 	for _, name := range slices.Sorted(maps.Keys(r.PerMember)) {
 		row("member "+name, r.PerMember[name], "")

@@ -104,11 +104,15 @@ func create(ctx context.Context, b durable.Backend, g durable.Group) error {
 	return c.Close(ctx)
 }
 
-// work is one member of the group. It holds no more tickets than it handles, so that others get their share.
+// window is the MaxInFlight that has n handlers busy with one partition, of which Process leaves an eighth free.
+func window(n int) int { return n + n/7 }
+
+// work is one member of the group. It holds hardly more tickets than it handles, so that others get their share.
 func work(ctx context.Context, b durable.Backend, o durable.ProcessOptions, g durable.Group, s settings, l *ledger, name string) error {
-	o.Concurrency, o.MaxInFlight, o.FetchSize = s.concurrency, s.concurrency, max(1, s.concurrency/4)
+	o.Concurrency, o.MaxInFlight, o.FetchSize = s.concurrency, window(s.concurrency), max(1, s.concurrency/4)
 	handler := func(msg *message.Message) error {
 		l.starting(durable.Key(msg), msg.Metadata.Get(durable.MetaType))
+		defer l.ended()
 		if err := wait(msg.Context(), s.work); err != nil {
 			return err
 		}
