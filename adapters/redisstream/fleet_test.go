@@ -20,19 +20,20 @@ import (
 // soaking tells whether long checks run.
 func soaking() bool { return os.Getenv("DUALSTREAM_SOAK") == "1" }
 
-// fleet is a group of members with Ordering PerKey in this process, and what they did.
+// fleet is a group of members in this process, with Ordering PerKey unless ordering says otherwise, and what they did.
 type fleet struct {
-	t       *testing.T
-	cfg     Config
-	topic   string
-	work    time.Duration // of a handler
-	wide    int           // handlers of a member
-	history durabletest.History
-	handled sync.Map // ids whose handler returned nil
-	sent    []string
-	quit    chan struct{} // closed: handlers fail at once
-	cutOff  atomic.Int64  // handlers whose context ended
-	active  atomic.Int64  // handlers that run
+	t        *testing.T
+	cfg      Config
+	topic    string
+	ordering durable.Ordering
+	work     time.Duration // of a handler
+	wide     int           // handlers of a member
+	history  durabletest.History
+	handled  sync.Map // ids whose handler returned nil
+	sent     []string
+	quit     chan struct{} // closed: handlers fail at once
+	cutOff   atomic.Int64  // handlers whose context ended
+	active   atomic.Int64  // handlers that run
 }
 
 // newFleet makes a topic of n partitions at addr.
@@ -53,7 +54,7 @@ func (f *fleet) member(name string, change ...func(*Backend)) (leave func()) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	g := durable.Group{Name: "g", Member: name, Topics: durable.Topics(f.topic)}
+	g := durable.Group{Name: "g", Member: name, Topics: durable.Topics(f.topic), Ordering: f.ordering}
 	go func() {
 		ended <- durable.Process(ctx, b, g, f.handler(name), durable.ProcessOptions{Concurrency: f.wide, FetchSize: 20})
 	}()
@@ -73,7 +74,7 @@ func (f *fleet) member(name string, change ...func(*Backend)) (leave func()) {
 
 func (f *fleet) handler(member string) message.NoPublishHandlerFunc {
 	return func(m *message.Message) error {
-		finish := f.history.Started(member, durable.Key(m), m.UUID)
+		finish := f.history.Started(member, f.key(m), m.UUID)
 		defer finish()
 		f.active.Add(1)
 		defer f.active.Add(-1)
@@ -92,6 +93,14 @@ func (f *fleet) handler(member string) message.NoPublishHandlerFunc {
 	}
 }
 
+// key is of what two members must not handle something side by side: events that compete are each their own.
+func (f *fleet) key(m *message.Message) string {
+	if f.ordering == durable.None {
+		return m.UUID
+	}
+	return durable.Key(m)
+}
+
 // publish appends n events of 16 keys in batches.
 func (f *fleet) publish(b *Backend, n int) {
 	f.t.Helper()
@@ -106,7 +115,7 @@ func (f *fleet) publish(b *Backend, n int) {
 			f.t.Fatal(err)
 		}
 		for _, m := range msgs {
-			f.history.Appended(durable.Key(m), m.UUID)
+			f.history.Appended(f.key(m), m.UUID)
 			f.sent = append(f.sent, m.UUID)
 		}
 		n -= len(msgs)
