@@ -24,6 +24,7 @@ const (
 	PlacePoison      = 30
 	PlaceTiers       = 40
 	PlaceRetry       = 50
+	PlaceLogging     = 55
 	PlaceDedupe      = 60
 	PlaceBreaker     = 70
 	PlaceConcurrency = 80
@@ -42,6 +43,7 @@ func policies() map[string]dual.MiddlewareOpener {
 		"poison":      dual.MiddlewareOf(PlacePoison, poisonDefaults(), openPoison),
 		"tiers":       dual.MiddlewareOf(PlaceTiers, TiersSettings{Delays: middleware.DefaultDelays()}, openTiers),
 		"retry":       dual.MiddlewareOf(PlaceRetry, retryDefaults(), openRetry),
+		"logging":     dual.MiddlewareOf(PlaceLogging, loggingDefaults(), openLogging),
 		"dedupe":      dual.MiddlewareOf(PlaceDedupe, dedupeDefaults(), openDedupe),
 		"breaker":     dual.MiddlewareOf(PlaceBreaker, breakerDefaults(), openBreaker),
 		"concurrency": dual.MiddlewareOf(PlaceConcurrency, ConcurrencySettings{}, openConcurrency),
@@ -81,6 +83,7 @@ type RetrySettings struct {
 	Max         time.Duration `yaml:"max" zero:"10s, or initial where that is longer" doc:"bound on every delay" example:"1m"`
 	MaxElapsed  time.Duration `yaml:"max_elapsed" zero:"no bound" doc:"from the first failure to the beginning of the last attempt" example:"10m"`
 	Publish     bool          `yaml:"publish" doc:"publishing is retried, too" example:"false"`
+	Announce    bool          `yaml:"announce" doc:"announcing is retried, too: who listens may be told twice" example:"true"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -106,6 +109,9 @@ func openRetry(_ context.Context, s RetrySettings, deps dual.MiddlewareDeps) (du
 	}).handler}
 	if s.Publish {
 		m.Append = s.policy().Append
+	}
+	if s.Announce {
+		m.Notify = s.policy().Notify
 	}
 	return m, nil
 }

@@ -19,6 +19,8 @@ func dedupeDefaults() DedupeSettings {
 	}
 }
 
+func loggingDefaults() LoggingSettings { return LoggingSettings{Success: "debug", Failure: "warn"} }
+
 func breakerDefaults() BreakerSettings {
 	return BreakerSettings{
 		Failures: middleware.DefaultBreakerFailures, Open: middleware.DefaultBreakerOpen, Probes: middleware.DefaultBreakerProbes,

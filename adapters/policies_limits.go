@@ -15,6 +15,7 @@ type BreakerSettings struct {
 	Failures int           `yaml:"failures" min:"1" unit:"failures" doc:"in a row that open it" example:"10"`
 	Open     time.Duration `yaml:"open" doc:"how long it stays open" example:"10s"`
 	Probes   int           `yaml:"probes" min:"1" unit:"events" doc:"let through after that, all of which must succeed" example:"3"`
+	Publish  bool          `yaml:"publish" doc:"publishing has a breaker, too: while it is open, it fails at once" example:"true"`
 }
 
 // Check returns a *durable.InvalidError that names a key.
@@ -23,9 +24,14 @@ func (s BreakerSettings) Check() error {
 }
 
 func openBreaker(_ context.Context, s BreakerSettings, deps dual.MiddlewareDeps) (dual.Middleware, error) {
-	return dual.Middleware{Handler: newByGroup(func(group string) *middleware.Breaker {
-		return &middleware.Breaker{Name: group, Failures: s.Failures, Open: s.Open, Probes: s.Probes, Logger: deps.Logger}
-	}).handler}, nil
+	named := func(name string) *middleware.Breaker {
+		return &middleware.Breaker{Name: name, Failures: s.Failures, Open: s.Open, Probes: s.Probes, Logger: deps.Logger}
+	}
+	m := dual.Middleware{Handler: newByGroup(named).handler}
+	if s.Publish {
+		m.Append = named("publisher").Append
+	}
+	return m, nil
 }
 
 // ConcurrencySettings are the keys of the section concurrency; see middleware.Concurrency.

@@ -174,6 +174,7 @@ func TestBadSectionsOfPoliciesAreRefusedWithLinePathAndRemedy(t *testing.T) {
 		{"tiers: { delays: [1m, 1s] }", `f.yaml:2: tiers.delays: bad value "[1m0s 1s]"; write positive delays that grow, such as [5s, 1m, 10m]`},
 		{"dedupe: { store: disk }", `f.yaml:2: dedupe.store: bad value "disk"; write memory or redis`},
 		{"dedupe: { store: redis }", `f.yaml:2: dedupe.redis.addr: missing; write host:port`},
+		{"logging: { success: loud }", `f.yaml:2: logging.success: bad value "loud"; write debug, info, warn or error`},
 		{"dedupe: { lease: 1us }", `f.yaml:2: dedupe.lease: bad value "1µs"; write at least 1ms`},
 		{"rate_limit: { per_second: -1.5 }", `f.yaml:2: rate_limit.per_second: bad value "-1.5"; write a number from 0, or remove the key for the default`},
 	} {

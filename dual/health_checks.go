@@ -10,7 +10,7 @@ import (
 	"github.com/dualstream/dualstream/realtime"
 )
 
-// CheckOf looks at anything that can tell its health, such as a poison queue or a spool.
+// CheckOf looks at anything that can tell its health, such as a poison queue or retry tiers.
 func CheckOf(name string, h durable.HealthChecker) HealthCheck {
 	return HealthCheck{Name: name, Check: h.Health}
 }

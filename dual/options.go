@@ -31,7 +31,7 @@ type Options struct {
 	Metadata func(ctx context.Context) map[string]string
 	// Encoding is EncodingBinary or EncodingStructured. Defaults to EncodingBinary.
 	Encoding string
-	// Append wraps the storing side (retry, metrics, tracing, failover); the first is the outermost.
+	// Append wraps the storing side (metrics, tracing, poison, retry, breaker); the first is the outermost.
 	Append []func(durable.Backend) durable.Backend
 	// Notify wraps the announcing side; the first is the outermost.
 	Notify []func(realtime.Backend) realtime.Backend

@@ -18,13 +18,13 @@
 // # Order
 //
 // [Stack] puts the policies together in their default order, outermost first: metrics, tracing, [Filter], [Poison],
-// [Tiers], [Retry], [Dedupe], [Breaker], [Concurrency], [RateLimit], [Timeout], [Recover], [Produce], handler. [NewChain]
-// takes any other order that loses no events, with middleware of others by [Wrap], and refuses the rest with the reason.
+// [Tiers], [Retry], [Logging], [Dedupe], [Breaker], [Concurrency], [RateLimit], [Timeout], [Recover], [Produce], handler.
+// [NewChain] takes any other order that loses no events, with middleware of others by [Wrap], and refuses the rest with the reason.
 //
 // On the publishing side Retry, Poison and Breaker have a method Append for dual.Options.Append, and Retry has Notify
 // for dual.Options.Notify; [PublisherStack] orders them. Configuration files of dual build both from the sections
-// filter, retry, poison, tiers, dedupe, breaker, concurrency, rate_limit and timeout, and from metrics and tracing where
-// the program has the openers of prometheus and otel.
+// filter, retry, poison, tiers, logging, dedupe, breaker, concurrency, rate_limit and timeout, and from metrics and
+// tracing where the program has the openers of prometheus and otel.
 //
 // For durable.ProcessBatch, [Chain.Batch] and Stack.Batch put the same policies around a handler of batches, and
 // dual.Stack.Batch those of a file.

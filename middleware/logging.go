@@ -12,8 +12,9 @@ import (
 )
 
 // Logging logs every attempt at an event with its id, type, source, topic, position, attempt and duration. It belongs
-// outside of everything but metrics and tracing; inside of Retry it sees the attempts that a plain router makes in
-// place. The engine and the policies log changes of state by themselves: this is for following single events.
+// inside of Retry and outside of the rest, where [Stack] has it: it sees each attempt with its error, also the last one
+// of an event that is poisoned, and those that a plain router makes in place. The engine and the policies log changes of
+// state by themselves: this is for following single events.
 type Logging struct {
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger

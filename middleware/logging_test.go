@@ -66,3 +66,24 @@ func TestLoggingKeepsQuietBelowItsLevelAndTellsOfPanics(t *testing.T) {
 		t.Errorf("got %q, want the panic", text.String())
 	}
 }
+
+func TestAStackLogsTheLastAttemptOfAPoisonedEventAsAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text bytes.Buffer
+		b := newMemory(t, memory.Config{})
+		appendAll(t, b, "orders", event(t, "e-1", "42"))
+		h, err := middleware.Stack{
+			Poison: poisoning(b), Retry: &middleware.Retry{MaxAttempts: 2},
+			Logging: &middleware.Logging{Logger: slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))},
+		}.Chain()
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := process(b, "billing", h.Middleware(func(*message.Message) ([]*message.Message, error) { panic("no") }), "orders")
+		time.Sleep(time.Minute)
+		run.end(t)
+		if got := text.String(); strings.Count(got, `msg="event failed" event=e-1`) != 2 || strings.Contains(got, "handled") {
+			t.Errorf("logged\n%s\nwant two attempts that failed", got)
+		}
+	})
+}

@@ -18,6 +18,7 @@ type Stack struct {
 	Poison      *Poison // acknowledges what was redriven for other groups, too
 	Tiers       *Tiers
 	Retry       *Retry
+	Logging     *Logging
 	Dedupe      *Dedupe
 	Breaker     *Breaker
 	Concurrency *Concurrency
@@ -42,6 +43,7 @@ func (s Stack) Chain() (*Chain, error) {
 	add(s.Poison != nil, s.Poison)
 	add(s.Tiers != nil, s.Tiers)
 	add(s.Retry != nil, s.Retry)
+	add(s.Logging != nil, s.Logging)
 	add(s.Dedupe != nil, s.Dedupe)
 	add(s.Breaker != nil, s.Breaker)
 	add(s.Concurrency != nil, s.Concurrency)

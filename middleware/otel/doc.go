@@ -12,8 +12,8 @@
 //
 // [Opener] does all of it for dual.Open, where the file has the section tracing.
 //
-// The trace context travels in the metadata of the message (traceparent, tracestate, baggage), so it survives failover,
-// retries, a poison topic and redrive, and in the notification. A message that has one keeps it: the span that sends it
+// The trace context travels in the metadata of the message (traceparent, tracestate, baggage), so it survives retries,
+// a poison topic, redrive and a wrapper that stores in another backend, and in the notification. A message that has one keeps it: the span that sends it
 // is linked to it. One without gets that of the span that sends it.
 //
 // Spans that stand for a batch (send, poll, notify) are linked to the events of it, up to 128 links. The span that

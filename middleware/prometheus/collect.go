@@ -72,7 +72,7 @@ func breakerValue(s realtime.BreakerState) float64 {
 	}
 }
 
-// Subscribers shows how many local subscribers there are, such as those of a hub or gateway.
+// Subscribers shows how many local subscribers there are, such as the open streams of a server of events.
 func (m *Metrics) Subscribers(backend string, count func() int) {
 	m.add(sourceFunc(func(s *sink) { s.add(subscribers, float64(count()), backend) }))
 }
