@@ -53,7 +53,7 @@ type competitor struct {
 	leftErr error // written before left is closed
 
 	refused  refusals
-	settling sync.Mutex // held by SetTopics; taken before mu
+	settling sync.Mutex // held while topics are added or replaced; taken before mu
 
 	mu      sync.Mutex
 	shares  []*share
@@ -103,20 +103,35 @@ func (b *Backend) compete(ctx context.Context, g durable.Group) (durable.Consume
 
 // join makes the group of every partition of a topic and takes part in it.
 func (m *competitor) join(ctx context.Context, t durable.TopicStart) error {
-	n, err := m.b.partitions(ctx, t.Topic)
+	added, err := m.enroll(ctx, t)
 	if err != nil {
 		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.add(added)
+	return nil
+}
+
+// enroll makes the group of every partition of a topic.
+func (m *competitor) enroll(ctx context.Context, t durable.TopicStart) ([]*share, error) {
+	n, err := m.b.partitions(ctx, t.Topic)
+	if err != nil {
+		return nil, err
 	}
 	added := make([]*share, n)
 	for p := range n {
 		s := &share{place: newPlace(t.Topic, p, n), held: map[entryNumber]struct{}{}}
 		if err := m.b.enroll(ctx, m.group, s.place, t.Start.Or(m.group.Start)); err != nil {
-			return err
+			return nil, err
 		}
 		added[p] = s
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	return added, nil
+}
+
+// add takes part in partitions. The caller holds mu.
+func (m *competitor) add(added []*share) {
 	for _, s := range added {
 		m.hold(s)
 	}
@@ -124,7 +139,6 @@ func (m *competitor) join(ctx context.Context, t durable.TopicStart) error {
 	if m.entered {
 		m.startReaders(added)
 	}
-	return nil
 }
 
 // hold gives s a new claim. What is pending of this member and not held is read first. The caller holds mu, and the

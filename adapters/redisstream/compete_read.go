@@ -83,42 +83,6 @@ func (m *reader) readopt() {
 	}
 }
 
-// remake makes the groups that vanished, and the shapes of their topics.
-func (m *reader) remake() error {
-	for _, s := range m.holdings() {
-		if s.of > 1 && s.partition == 0 {
-			keep := m.b.shapes.keeping(s.topic)
-			err := m.b.CreateTopic(m.ctx, durable.TopicSpec{
-				Name: s.topic, Partitions: s.of, MaxLen: keep.maxLen, Retention: keep.retention,
-			})
-			if errors.Is(err, durable.ErrTopicExists) {
-				return m.reshape(s.topic)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if err := m.b.enroll(m.ctx, m.group, s.place, durable.Oldest()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// reshape consumes a topic that was made again with another number of partitions.
-func (m *reader) reshape(topic string) error {
-	m.mu.Lock()
-	for _, s := range m.shares {
-		if s.topic == topic {
-			m.lose(s, durable.ErrFenced)
-		}
-	}
-	m.shares = slices.DeleteFunc(m.shares, func(s *share) bool { return s.topic == topic })
-	m.mu.Unlock()
-	m.b.shapes.forget(topic)
-	return m.join(m.ctx, durable.TopicStart{Topic: topic, Start: durable.Oldest()})
-}
-
 // holdings is the shares that are read until the next call. One whose claim was lost has a new one. A topic that came back
 // waits until what runs of its former share is over: both have one pending list.
 func (m *reader) holdings() []turn {
@@ -161,6 +125,11 @@ func (m *reader) holdings() []turn {
 // readOnce looks for a page of what is pending and reads what is new, so that neither waits for all of the other, as
 // far as there is room.
 func (m *reader) readOnce(nextClaim *time.Time) error {
+	if m.remade != nil {
+		if err := m.reshape(m.remade); err != nil {
+			return err
+		}
+	}
 	if !m.lookAt.IsZero() && !time.Now().Before(m.lookAt) {
 		m.lookAt = time.Time{}
 		m.readopt()

@@ -16,6 +16,7 @@ type reader struct {
 	pace    pace
 	size    int           // bytes of a payload in the last batch, about; 0: nothing was read
 	lookAt  time.Time     // when the pending entries are looked at once more after a fault; zero: not
+	remade  *share        // of a topic that was made again with other partitions, which are not consumed yet; nil: there is none
 	kick    chan struct{} // capacity 1: something was acknowledged
 	acks    chan struct{} // capacity 1: there are acks to write
 	gone    chan struct{} // closed when only was taken out
