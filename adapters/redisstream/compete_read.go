@@ -41,7 +41,7 @@ func (m *reader) read() {
 		if m.b.cfg.Clustered() && unblocked(err) { // its slot moved away, or the stream is gone, as the next read tells
 			continue
 		}
-		if noGroup(err) {
+		if noGroup(err) || strings.Contains(err.Error(), wrongType) {
 			again := vanished // the server that makes it is not the one that is read, until one of them is left
 			if !again {
 				m.log.Warn("redisstream: the group vanished and is made again at the oldest entry", "error", err)

@@ -36,7 +36,8 @@ func (m *reader) shaped(s *share) (bool, error) {
 		return false, err
 	}
 	if s.of == 1 {
-		return true, nil
+		n, _, err := m.b.lookUp(m.ctx, s.topic)
+		return n == 1, err
 	}
 	keep := m.b.shapes.keeping(s.topic)
 	err := m.b.CreateTopic(m.ctx, durable.TopicSpec{

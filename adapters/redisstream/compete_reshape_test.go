@@ -48,3 +48,17 @@ func TestATopicThatIsMadeAgainIsConsumedAfterAFault(t *testing.T) {
 		t.Errorf("got %d claims, want one of each partition", got)
 	}
 }
+
+// TestATopicOfOnePartitionThatIsMadeAgainWithMoreIsConsumed looks at another topic of the member, too.
+func TestATopicOfOnePartitionThatIsMadeAgainWithMoreIsConsumed(t *testing.T) {
+	t.Parallel()
+	addr, topic, other := testenv.Redis(t), testenv.Name(t, "t"), testenv.Name(t, "u")
+	g := competing(topic, "m")
+	g.Topics = durable.Topics(topic, other)
+	c := join(t, open(t, Config{Connection: Connection{Addr: addr}}), g)
+	recreate(t, client(t, addr), topic, 1, 3)
+	b := open(t, Config{Connection: Connection{Addr: addr}})
+	store(t, b, topic, 0, 30)
+	store(t, b, other, 30, 40)
+	goOn(t, c, 0, 40)
+}
