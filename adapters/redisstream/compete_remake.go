@@ -49,16 +49,19 @@ func (m *reader) shaped(s *share) (bool, error) {
 	return err == nil, err
 }
 
-// reshape consumes the topic of gone, which was made again with another number of partitions. After an error the next read
-// tries again: partitions of both have the same names, so that reading them tells nothing any more.
+// reshape consumes the topic of gone, which was made again with another number of partitions. After an error, and while
+// SetTopics is at work, it is left to the next read, before which it is tried again: partitions of both have the same names,
+// so that reading them may tell nothing any more.
 func (m *reader) reshape(gone *share) error {
-	m.settling.Lock()
+	m.remade = gone
+	if !m.settling.TryLock() { // Close does not wait for SetTopics
+		return nil
+	}
 	defer m.settling.Unlock()
 	if !m.takesPart(gone) {
 		m.remade = nil
 		return nil
 	}
-	m.remade = gone
 	m.b.shapes.forget(gone.topic)
 	added, err := m.enroll(m.ctx, durable.TopicStart{Topic: gone.topic, Start: durable.Oldest()})
 	if err != nil {
