@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,7 +81,7 @@ func (m *reader) acknowledge() {
 	}
 }
 
-// flush writes the acks of only, of all where that is nil, that were accepted; after an error they are there again. One
+// flush writes the acks of only, of all where that is nil, that were accepted; those that fail are there again. One
 // goroutine at a time calls it for a share.
 // Late acks are counted where it is the first attempt: what the server no longer knows then was taken over by
 // another member, which has finished it too.
@@ -94,16 +95,17 @@ func (m *competitor) flush(ctx context.Context, only *share, first bool) error {
 	if fate == rediskit.Answered {
 		err = batch.Err()
 	}
-	late := int64(0)
+	var late int64
+	refused := flushed
 	if err == nil {
-		late, err = acknowledged(batch, flushed)
+		late, refused, err = acknowledged(batch, flushed)
 	}
-	m.settle(flushed, err == nil)
-	if err != nil {
-		return fmt.Errorf("redisstream: acknowledge in group %q: %w", m.group.Name, passing(err))
-	}
+	m.settle(flushed, refused)
 	if first {
 		m.b.stats.late.Add(late)
+	}
+	if err != nil {
+		return fmt.Errorf("redisstream: acknowledge in group %q: %w", m.group.Name, passing(err))
 	}
 	return nil
 }
@@ -127,34 +129,39 @@ func (m *competitor) takeAcks(only *share) (wire []byte, flushed []*share, comma
 	return wire, flushed, commands
 }
 
-// acknowledged reads the replies and counts what the server did not know any more.
-func acknowledged(batch *rediskit.Batch, flushed []*share) (late int64, err error) {
-	r, n := batch.Replies()
-	for _, s := range flushed {
-		late += int64(len(s.acking))
-	}
+// acknowledged reads the replies: how many acks the server did not know any more, and of which shares it refused some.
+func acknowledged(batch *rediskit.Batch, flushed []*share) (late int64, refused []*share, err error) {
+	r, _ := batch.Replies()
 	var errs []error
-	for range n {
-		if refused := r.Err(); refused != nil {
-			if !strings.Contains(refused.Error(), "NOGROUP") {
-				errs = append(errs, refused)
+	for _, s := range flushed {
+		left, before := int64(len(s.acking)), len(errs)
+		for range (len(s.acking) + mostAcks - 1) / mostAcks {
+			err := r.Err()
+			switch {
+			case err == nil:
+				left -= r.Int()
+			case !strings.Contains(err.Error(), "NOGROUP"):
+				errs = append(errs, err)
 			}
+		}
+		if len(errs) > before {
+			refused = append(refused, s)
 			continue
 		}
-		late -= r.Int()
+		late += left
 	}
 	if r.Bad() {
-		errs = append(errs, rediskit.ErrReply)
+		return 0, flushed, errors.Join(append(errs, rediskit.ErrReply)...)
 	}
-	return late, errors.Join(errs...)
+	return late, refused, errors.Join(errs...)
 }
 
-// settle forgets what is acknowledged, or takes it back.
-func (m *competitor) settle(flushed []*share, done bool) {
+// settle forgets what is acknowledged, and takes back what is not: that of refused.
+func (m *competitor) settle(flushed, refused []*share) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range flushed {
-		if !done {
+		if slices.Contains(refused, s) {
 			s.acks = append(s.acking, s.acks...)
 			s.acking = nil
 			continue

@@ -13,7 +13,7 @@ import (
 func (m *competitor) Close(ctx context.Context) error {
 	m.leave.Do(func() {
 		m.cancel()
-		go m.handOver() // bounded by handOverTime
+		go m.handOver() // bounded by a command and handOverTime
 	})
 	select {
 	case <-m.left:
@@ -26,13 +26,13 @@ func (m *competitor) Close(ctx context.Context) error {
 // handOver writes the acks, gives the rest to others and leaves.
 func (m *competitor) handOver() {
 	defer close(m.left)
-	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
-	defer cancel()
 	m.mu.Lock()
 	m.ending = true // no reader is started any more
 	m.mu.Unlock()
-	m.work.Wait()
-	errs := []error{m.flush(ctx, nil, true)}
+	m.work.Wait() // for a command that is on its way
+	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
+	defer cancel()
+	errs := []error{m.lastAcks(ctx)}
 	unstarted := m.unstarted()
 	m.mu.Lock()
 	shares := slices.Clone(m.shares)
@@ -42,6 +42,13 @@ func (m *competitor) handOver() {
 	m.mu.Unlock()
 	m.leftErr = errors.Join(append(errs, m.retire(ctx, shares, unstarted)...)...)
 	m.b.exit(m)
+}
+
+// lastAcks writes the acks that are left. A node that stands still leaves time for the rest of the hand-over.
+func (m *competitor) lastAcks(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, handOverTime/3)
+	defer cancel()
+	return m.flush(ctx, nil, true)
 }
 
 // retire hands what shares have pending over to the other members; unstarted is id and delivery count of what was read

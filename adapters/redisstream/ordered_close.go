@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/dualstream/dualstream/durable"
 )
@@ -20,7 +21,7 @@ func vanished(err error) bool {
 func (c *ordered) Close(ctx context.Context) error {
 	c.leave.Do(func() {
 		c.cancel()
-		go c.depart() // bounded by handOverTime
+		go c.depart() // bounded by a command and handOverTime
 	})
 	select {
 	case <-c.left:
@@ -33,8 +34,6 @@ func (c *ordered) Close(ctx context.Context) error {
 // depart commits, gives the leases up and leaves the members.
 func (c *ordered) depart() {
 	defer close(c.left)
-	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
-	defer cancel()
 	var calls []call
 	c.mu.Lock()
 	for _, p := range c.parts {
@@ -47,16 +46,23 @@ func (c *ordered) depart() {
 		s.Close() // cuts a read off, which takes nothing
 	}
 	c.mu.Unlock()
-	c.work.Wait()
+	c.work.Wait() // for a command that is on its way
+	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
+	defer cancel()
 	calls = append(calls, c.loose()...)
+	var hidden error
+	var hiding sync.WaitGroup
+	hiding.Go(func() { // it may be another node that stands still
+		hidden = c.b.control.HDel(ctx, membersKey(c.group.Name), "m:"+c.id).Err()
+	})
 	var errs []error
 	for i, cmd := range c.b.runAll(ctx, calls) {
 		if err := cmd.Err(); err != nil {
 			errs = append(errs, fmt.Errorf("redisstream: leave group %q at %q: %w", c.group.Name, calls[i].keys[0], passing(err)))
 		}
 	}
-	if err := c.b.control.HDel(ctx, membersKey(c.group.Name), "m:"+c.id).Err(); err != nil {
-		errs = append(errs, fmt.Errorf("redisstream: leave group %q: %w", c.group.Name, passing(err)))
+	if hiding.Wait(); hidden != nil {
+		errs = append(errs, fmt.Errorf("redisstream: leave group %q: %w", c.group.Name, passing(hidden)))
 	}
 	c.leaveErr = errors.Join(errs...)
 	c.b.exit(c)

@@ -51,14 +51,15 @@ func (c *ordered) tend() time.Duration {
 	missing := c.missing
 	c.missing = false
 	c.mu.Unlock()
-	if missing || c.since() >= k.nextRenew {
+	again := k.faults > 0 // all that may have failed
+	if missing || again || c.since() >= k.nextRenew {
 		k.nextRenew = c.since() + c.b.leaseTTL()/3
 		err = errors.Join(err, c.renew(ctx))
 	}
 	c.mu.Lock()
 	stale := c.stale
 	c.mu.Unlock()
-	if stale || c.since() >= k.nextBeat {
+	if stale || again || c.since() >= k.nextBeat {
 		err = errors.Join(err, c.beat(ctx))
 	}
 	c.giveUp()
@@ -79,7 +80,8 @@ func (c *ordered) tell(err error) {
 		if k.faults++; k.faults == 1 {
 			c.log.Warn("redisstream: the leases of the member cannot be looked after, trying again", "error", err)
 		}
-	case k.faults > 0:
+	case k.faults > 0 && !k.waiting: // for what was not asked for again
+		c.refused.over("leases")
 		c.log.Info("redisstream: the leases of the member are looked after again", "failures", k.faults)
 		k.faults = 0
 	}
@@ -119,7 +121,6 @@ func (c *ordered) beat(ctx context.Context) error {
 		k.nextBeat = c.since() + min(c.tick(), wantMost)
 		return errors.Join(err, beatErr)
 	}
-	c.refused.over("leases")
 	now := c.since()
 	switch {
 	case k.born != "" && r.born != k.born: // others may hold leases that the server has forgotten

@@ -96,6 +96,15 @@ type call struct {
 	args   []any
 }
 
+// in adds c to pipe. The scripts of those who leave are sent as texts: where a node does not know one, whether others
+// stand still must not decide when, or if, it is sent again.
+func (c call) in(ctx context.Context, pipe redis.Pipeliner) *redis.Cmd {
+	if c.script == endScript || c.script == retireScript {
+		return c.script.Eval(ctx, pipe, c.keys, c.args...)
+	}
+	return c.script.EvalSha(ctx, pipe, c.keys, c.args...)
+}
+
 // runAll runs calls in one round trip, and sends a script that the server does not know.
 func (b *Backend) runAll(ctx context.Context, calls []call) []*redis.Cmd {
 	out := make([]*redis.Cmd, len(calls))
@@ -104,7 +113,7 @@ func (b *Backend) runAll(ctx context.Context, calls []call) []*redis.Cmd {
 	}
 	pipe := b.control.Pipeline()
 	for i, c := range calls {
-		out[i] = c.script.EvalSha(ctx, pipe, c.keys, c.args...)
+		out[i] = c.in(ctx, pipe)
 	}
 	_, _ = pipe.Exec(ctx) // every command holds its own error
 	for i, c := range calls {
