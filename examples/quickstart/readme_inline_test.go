@@ -29,7 +29,7 @@ func spans(t *testing.T, path string) []string {
 	return out
 }
 
-// flags are the names that the command in dir defines.
+// flags are the names that the command in dir defines, among other words that it passes on.
 func flags(t *testing.T, dir string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -42,41 +42,57 @@ func flags(t *testing.T, dir string) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, match := range regexp.MustCompile(`\.(?:\w+Var\(&[\w.]+, |Bool\(|String\()"(\w+)"`).FindAllSubmatch(data, -1) {
+		for _, match := range regexp.MustCompile(`[(,] ?"([a-z-]+)", `).FindAllSubmatch(data, -1) {
 			out = append(out, string(match[1]))
 		}
 	}
 	return out
 }
 
-// TestEveryCommandWithinTheTextExists looks at the commands in a line of text, which are not executed: those of go run
-// by their folders and flags, those of make by their targets.
+// checkRun looks at the folder, the flags and the files of a go run that is not executed. It tells whether span is one.
+func checkRun(t *testing.T, span string) bool {
+	t.Helper()
+	args, found := strings.CutPrefix(span, "go run ./")
+	if !found {
+		if args, found = strings.CutPrefix(span, "cd benchmarks && go run ."); found {
+			args = "benchmarks" + args
+		}
+	}
+	if !found {
+		return false
+	}
+	words := strings.Fields(args)
+	known := flags(t, filepath.Join(root, words[0]))
+	for _, word := range words[1:] {
+		if name, is := strings.CutPrefix(word, "-"); is && !slices.Contains(known, name) {
+			t.Errorf("%s: no flag %s among %v", span, name, known)
+		}
+		if strings.HasPrefix(word, "examples/") {
+			checkFile(t, word)
+		}
+	}
+	return true
+}
+
+func checkFile(t *testing.T, path string) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(root, path)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestEveryCommandWithinTheTextExists looks at the commands in the lines of the text, which are not executed.
 func TestEveryCommandWithinTheTextExists(t *testing.T) {
 	seen := 0
 	for _, span := range spans(t, filepath.Join(root, "README.md")) {
-		dir, isRun := strings.CutPrefix(span, "cd benchmarks && go run .")
-		if rest, ok := strings.CutPrefix(span, "go run ./"); ok {
-			dir, isRun = rest, true
-		} else if isRun {
-			dir = "benchmarks" + dir
-		}
 		switch {
-		case isRun:
-			words := strings.Fields(dir)
-			known := flags(t, filepath.Join(root, words[0]))
-			for _, word := range words[1:] {
-				if name, is := strings.CutPrefix(word, "-"); is && !slices.Contains(known, name) {
-					t.Errorf("%s: no flag %s among %v", span, name, known)
-				}
-			}
+		case checkRun(t, span):
 		case strings.HasPrefix(span, "make "):
 			if out, code := shell(t, "make", "-n", strings.Fields(span)[1]); code != 0 {
 				t.Errorf("%s: %s", span, out)
 			}
 		case strings.HasPrefix(span, "examples/"):
-			if _, err := os.Stat(filepath.Join(root, span)); err != nil {
-				t.Error(err)
-			}
+			checkFile(t, span)
 		default:
 			continue
 		}
@@ -84,6 +100,30 @@ func TestEveryCommandWithinTheTextExists(t *testing.T) {
 	}
 	if seen < 7 {
 		t.Errorf("got %d commands and folders, want those of the text", seen)
+	}
+}
+
+// TestEveryCommandInTheCommentsOfTheExamplesExists looks at those that the documentation of the programs shows.
+func TestEveryCommandInTheCommentsOfTheExamplesExists(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "examples", "*", "main.go"))
+	if err != nil || len(files) < 5 {
+		t.Fatalf("got %v, %v, want the examples", files, err)
+	}
+	seen := 0
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(data)) {
+			command, _, _ := strings.Cut(strings.TrimPrefix(line, "//\t"), " #")
+			if checkRun(t, strings.TrimSpace(command)) {
+				seen++
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("got %d commands", seen)
 	}
 }
 
