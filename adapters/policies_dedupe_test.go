@@ -64,14 +64,14 @@ func acknowledged(t *testing.T, s *dual.Stack) bool {
 	return err == nil && len(lag) == 1 && lag[0].Lag+lag[0].Pending == 0
 }
 
-// kept is for how long Redis has the only key with the prefix.
+// kept is for how long Redis has the only event of the group billing.
 func kept(t *testing.T, addr, prefix string) time.Duration {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr})
 	defer func() { _ = client.Close() }()
-	keys, err := client.Keys(t.Context(), prefix+"*").Result()
+	keys, err := client.Keys(t.Context(), prefix+"billing*").Result()
 	if err != nil || len(keys) != 1 {
-		t.Fatalf("keys %v, %v, want one with the prefix", keys, err)
+		t.Fatalf("keys %v, %v, want one of the group", keys, err)
 	}
 	return client.PTTL(t.Context(), keys[0]).Val()
 }
