@@ -63,22 +63,6 @@ func (b *Backend) release(t *time.Timer) {
 	b.timers.Put(t)
 }
 
-// findTopic makes the writer know topic; ErrTopicNotFound where it does not exist.
-func (b *Backend) findTopic(ctx context.Context, topic string, bound <-chan time.Time) error {
-	ask := make(chan error, 1) // the question may outlive the call
-	b.wg.Go(func() { ask <- b.writer.find(topic) })
-	select {
-	case err := <-ask:
-		return translate(denied(err, opWrite))
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-bound:
-		return errAppendTimeout
-	case <-b.life.Done():
-		return durable.ErrClosed
-	}
-}
-
 // await waits until every record is settled.
 func (b *Backend) await(ctx context.Context, c *call, bound <-chan time.Time) error {
 	select {

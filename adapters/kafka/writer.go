@@ -18,12 +18,14 @@ type writer struct {
 	conf   *sarama.Config // of the senders' connections
 	client finder
 	send   func(*sender, []*batch) (*sarama.ProduceResponse, error)
-	wg     sync.WaitGroup // senders, and searches for leaders
+	wg     sync.WaitGroup // senders, and searches for topics and leaders
 	stop   chan struct{}  // closed by close
 
 	mu      sync.Mutex // no other lock is taken under it
 	topics  map[string]*topic
 	senders map[int32]*sender
+
+	questions map[string]*question // by topic
 
 	producer int64 // of new lanes
 	epoch    int16
@@ -56,7 +58,7 @@ func dialWriter(cfg Config) (*writer, error) {
 func newWriter(conf *sarama.Config, client finder, send func(*sender, []*batch) (*sarama.ProduceResponse, error)) (*writer, error) {
 	w := &writer{
 		conf: conf, client: client, send: send, stop: make(chan struct{}),
-		topics: map[string]*topic{}, senders: map[int32]*sender{},
+		topics: map[string]*topic{}, senders: map[int32]*sender{}, questions: map[string]*question{},
 	}
 	var err error
 	w.producer, w.epoch, err = w.newID()

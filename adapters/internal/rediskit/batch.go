@@ -40,6 +40,16 @@ func NewBatch(wire []byte, n int) *Batch {
 	return &Batch{Wire: wire, N: n, done: make(chan struct{})}
 }
 
+// drop takes b, whose caller leaves, from the Writer and reports false where that has taken it. What is dropped stays in
+// the queue until the connection is free, without its commands: else callers that come and leave would fill the memory.
+func (b *Batch) drop() bool {
+	if !b.state.CompareAndSwap(waiting, dropped) {
+		return false
+	}
+	b.Wire = nil
+	return true
+}
+
 // Replies is a cursor over the replies that came and their number, at most N. The batch keeps their bytes.
 func (b *Batch) Replies() (Reply, int) { return NewReply(b.raw), b.got }
 

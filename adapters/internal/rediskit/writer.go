@@ -95,12 +95,12 @@ func (w *Writer) await(ctx context.Context, b *Batch) (Fate, error) {
 	select {
 	case <-b.done:
 	case <-ctx.Done():
-		if b.state.CompareAndSwap(waiting, dropped) {
+		if b.drop() {
 			return NotSent, ctx.Err()
 		}
 		return Unknown, ctx.Err()
 	case <-w.stopped: // the loop ended before b was queued, or b is done
-		if b.state.CompareAndSwap(waiting, dropped) {
+		if b.drop() {
 			return NotSent, ErrStopped
 		}
 		<-b.done
