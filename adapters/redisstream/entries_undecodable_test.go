@@ -141,7 +141,8 @@ func TestWhatAMarshallerRefusesIsAJSONObjectOfAllFields(t *testing.T) {
 		"fields":                       {dataFields, []string{"payload", rawPayload}, `{"payload":{"base64":"/wD+IHBheWxvYWQg7aCA"}}`},
 		"fields of the default layout": {dataFields, broken, rawPayload},
 		"fields as JSON": {
-			Fields{SourceID: "id", SourceType: "ticket", DefaultType: "opened"}, []string{"id", "1", "by", "\xff", "by", "\xfe"},
+			Fields{SourceID: "id", SourceType: "ticket", DefaultType: "opened"},
+			[]string{"id", "1", "by", "\xff", "by", "\xfe"},
 			`{"by":[{"base64":"/w=="},{"base64":"/g=="}],"id":"1"}`,
 		},
 	} {
