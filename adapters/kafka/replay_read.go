@@ -14,7 +14,7 @@ import (
 )
 
 // run passes on what the readers deliver, and has readers started again for partitions whose reader failed. It asks no
-// broker itself: one that is silent holds up nobody but the partitions that it leads.
+// broker itself: one that is silent holds up only partitions that have no reader.
 func (s *replay) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.wg.Wait() // the readers, of which some are left where the topic was made again
