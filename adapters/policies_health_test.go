@@ -16,8 +16,8 @@ func TestADedupeStoreThatIsDownMakesUnreadyUnlessEventsGoOnWithoutIt(t *testing.
 		if err != nil {
 			t.Fatal(err)
 		}
-		if report := h.Ready(t.Context()); !report.OK {
-			t.Fatalf("fail_open %s: before: got %+v, want ready", failOpen, report)
+		if report := h.Ready(t.Context()); !report.OK || report.Parts[len(report.Parts)-1].Name != "policy dedupe" {
+			t.Fatalf("fail_open %s: before: got %+v, want ready, with a part of the policy", failOpen, report)
 		}
 		r.Proxy().Cut()
 		var report dual.HealthReport

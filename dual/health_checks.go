@@ -99,7 +99,7 @@ func (s *Stack) HealthChecks() []HealthCheck {
 	}
 	for i, p := range s.policies {
 		if p.Health != nil {
-			checks = append(checks, HealthCheck{Name: fmt.Sprint("policy ", i+1), Check: p.Health})
+			checks = append(checks, HealthCheck{Name: "policy " + s.sections[i], Check: p.Health})
 		}
 	}
 	return checks

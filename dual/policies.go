@@ -40,7 +40,7 @@ func (s *Stack) openPolicies(ctx context.Context, ps []policy, opts *Options) er
 		if err != nil {
 			return blame(s.cfg.root, p.name, err)
 		}
-		s.policies = append(s.policies, m)
+		s.policies, s.sections = append(s.policies, m), append(s.sections, p.name)
 		if m.Append != nil {
 			onAppend = append(onAppend, m.Append)
 		}

@@ -23,6 +23,7 @@ type Stack struct {
 
 	cfg      *Config
 	policies []Middleware // outermost first
+	sections []string     // of the policies
 }
 
 // Topic is where Publisher stores unless Options.TopicOf says otherwise.
