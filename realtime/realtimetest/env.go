@@ -88,16 +88,20 @@ func (e *env) quiet(s realtime.Subscription) {
 	}
 }
 
-// poll is a signal that arrives within Quiet.
-func (e *env) poll(s realtime.Subscription) (got realtime.Signal, ok bool) {
+// poll is a signal that arrives within Quiet. A Next that does not return leaves none.
+func (e *env) poll(s realtime.Subscription) (realtime.Signal, bool) {
 	e.Helper()
+	var got realtime.Signal
 	err := e.Within("Next with a deadline", func(ctx context.Context) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, e.Quiet)
 		defer cancel()
 		got, err = s.Next(ctx)
 		return err
 	})
-	return got, err == nil
+	if err != nil {
+		return realtime.Signal{}, false // Next may still write got
+	}
+	return got, true
 }
 
 // numbers are n ids.
