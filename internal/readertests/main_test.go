@@ -18,6 +18,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testenv.RunHelper(nil)
+	testenv.SideBySide(4)
 	// go-metrics, which sarama uses, has one ticker for the life of the process.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
@@ -29,8 +30,9 @@ type store struct {
 	trim  func(t *testing.T, topic string, keep int)
 }
 
-// onEach runs test on every backend.
+// onEach runs test on every backend, beside other tests.
 func onEach(t *testing.T, test func(t *testing.T, s store)) {
+	t.Parallel()
 	t.Run("memory", func(t *testing.T) {
 		b, err := memory.New(memory.Config{})
 		s := opened(t, b, b, err)
@@ -40,14 +42,18 @@ func onEach(t *testing.T, test func(t *testing.T, s store)) {
 		}
 		test(t, s)
 	})
-	t.Run("redisstream", func(t *testing.T) {
-		b, err := redisstream.Open(t.Context(), redisstream.Config{Connection: redisstream.Connection{Addr: testenv.Redis(t)}})
+	onRedis := func(t *testing.T, c redisstream.Connection) {
+		b, err := redisstream.Open(t.Context(), redisstream.Config{Connection: c})
 		s := opened(t, b, b, err)
 		s.trim = func(t *testing.T, topic string, keep int) {
 			_, err := b.Trim(t.Context(), topic, durable.Trim{MaxLen: int64(keep), Exact: true, AllowUnread: true})
 			must(t, err)
 		}
 		test(t, s)
+	}
+	t.Run("redisstream", func(t *testing.T) { onRedis(t, redisstream.Connection{Addr: testenv.Redis(t)}) })
+	t.Run("redisstream on a cluster", func(t *testing.T) {
+		onRedis(t, redisstream.Connection{Cluster: redisstream.Cluster{Addrs: testenv.StartRedisCluster(t).Addrs()}})
 	})
 	t.Run("kafka", func(t *testing.T) {
 		b, err := kafka.Open(t.Context(), kafka.Config{Brokers: testenv.Kafka(t)})
