@@ -1,16 +1,15 @@
 package watermillredisstream
 
 import (
-	"encoding/json"
-	"errors"
-
 	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/dualstream/dualstream/adapters/internal/rediskit"
 	"github.com/dualstream/dualstream/adapters/internal/watermillkit"
 )
 
-// tolerant makes an entry of another layout a message that says so, with its fields as a JSON object.
+// tolerant makes an entry of another layout a message that says so, with its fields as a JSON object; see
+// rediskit.FieldsJSON.
 type tolerant struct{ redisstream.Unmarshaller }
 
 // Unmarshal implements redisstream.Unmarshaller.
@@ -19,6 +18,9 @@ func (t tolerant) Unmarshal(values map[string]interface{}) (*message.Message, er
 	if err == nil {
 		return msg, nil
 	}
-	raw, jsonErr := json.Marshal(values)
-	return watermillkit.Undecodable(raw, errors.Join(err, jsonErr)), nil
+	fields := make([]any, 0, 2*len(values))
+	for name, value := range values {
+		fields = append(fields, name, value)
+	}
+	return watermillkit.Undecodable(rediskit.FieldsJSON(fields), err), nil
 }
