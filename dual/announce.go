@@ -51,18 +51,11 @@ func (p *Publisher) recycle(ns *[]realtime.Notification) {
 	p.scratch.Put(ns)
 }
 
-// sourceChannels are the channels of the events' sources, in one slice.
+// sourceChannels are the channels of the events' sources.
 func sourceChannels(events []durable.Event) []string {
-	names := make([]string, len(events))
-	for i := range events {
-		e := &events[i]
-		if i > 0 && e.SourceID == events[i-1].SourceID && e.SourceType == events[i-1].SourceType {
-			names[i] = names[i-1]
-			continue
-		}
-		names[i] = realtime.Channel(e.SourceType, e.SourceID)
-	}
-	return names
+	return realtime.Channels(len(events), func(i int) (sourceType, sourceID string) {
+		return events[i].SourceType, events[i].SourceID
+	})
 }
 
 // notify makes n the notification of e on channel: ids and the position, never data.

@@ -11,10 +11,35 @@ const MaxChannel = 1024
 // patternMark is what tells a pattern from an exact channel where both are plain strings.
 const patternMark = "pattern:"
 
+// channelPrefix begins the channels of sources.
+const channelPrefix = "events:"
+
 // Channel is where notifications of a source are broadcast: "events:{source type}:{source id}". The id stands
 // unescaped at the end, so a channel is taken apart from the left.
 func Channel(sourceType, sourceID string) string {
-	return "events:" + sourceType + ":" + sourceID
+	return channelPrefix + sourceType + ":" + sourceID
+}
+
+// Channels are the [Channel] of each of n sources. They share one memory, which each of them keeps: for calls with many.
+func Channels(n int, source func(i int) (sourceType, sourceID string)) []string {
+	size := 0
+	for i := range n {
+		kind, id := source(i)
+		size += len(channelPrefix) + len(kind) + 1 + len(id)
+	}
+	names := make([]string, n)
+	var text strings.Builder
+	text.Grow(size)
+	for i := range n {
+		start := text.Len()
+		kind, id := source(i)
+		text.WriteString(channelPrefix)
+		text.WriteString(kind)
+		text.WriteByte(':')
+		text.WriteString(id)
+		names[i] = text.String()[start:]
+	}
+	return names
 }
 
 // Pattern marks glob as a pattern for Subscribe, Add and Remove; see [Match] for its language. What is not marked
