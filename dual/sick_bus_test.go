@@ -99,7 +99,7 @@ func TestARedisThatRefusesWritesStillAnnounces(t *testing.T) {
 		}},
 		{"READONLY", func(s *sickBus, redis *redis.Client) error {
 			host, port, err := net.SplitHostPort(testenv.StartRedis(s.t, testenv.RedisOptions{}).Addr())
-			return errors.Join(err, redis.SlaveOf(s.t.Context(), host, port).Err())
+			return errors.Join(err, redis.ReplicaOf(s.t.Context(), host, port).Err())
 		}},
 	} {
 		t.Run(refusal.text, func(t *testing.T) {
