@@ -60,7 +60,7 @@ func newKafkaNode(t testing.TB, id int, opts KafkaOptions) *KafkaNode {
 	t.Helper()
 	ports := reservePorts(t, 3)
 	n := &KafkaNode{plan: kafkaNode{
-		id: id, dir: t.TempDir(), client: ports[0], advertised: loopback(ports[0]), broker: ports[1],
+		id: id, dir: tempDir(t), client: ports[0], advertised: loopback(ports[0]), broker: ports[1],
 		controller: ports[2], replicas: max(1, opts.Nodes), heap: either(opts.Heap, "512m"), session: privateSession, more: opts.Config,
 	}}
 	n.Server = &Server{

@@ -57,7 +57,7 @@ func newRedis(t testing.TB, opts RedisOptions) *RedisServer {
 	binary, err := redisServer().path(t.Context())
 	must(t, "no Redis for this test", err)
 	port := reservePort(t)
-	dir := t.TempDir()
+	dir := tempDir(t)
 	r := &RedisServer{addr: loopback(port), opts: opts}
 	args := opts.args()
 	if c := opts.TLS; c != nil {

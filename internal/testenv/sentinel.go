@@ -52,7 +52,7 @@ func (s *Sentinel) add() {
 	binary, err := redisServer().path(s.t.Context())
 	must(s.t, "no Redis for this test", err)
 	port := reservePort(s.t)
-	dir, addr := s.t.TempDir(), loopback(port)
+	dir, addr := tempDir(s.t), loopback(port)
 	host, masterPort := splitAddr(s.redis[0].addr)
 	config := strings.Join([]string{
 		fmt.Sprintf("port %d", port), "bind 127.0.0.1", "dir " + dir,

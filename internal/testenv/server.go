@@ -74,6 +74,19 @@ func (s *Server) await() {
 	}
 }
 
+// tempDir is a directory for a server, which ends with t even where the server had a child that writes on for a moment,
+// as one that rewrites a log does.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		must(t, "remove the data of a server", pollErr(ctx, func() error { return os.RemoveAll(dir) }))
+	})
+	return dir
+}
+
 // Kill ends the process as kill -9 does, and returns when it is gone.
 func (s *Server) Kill() { s.child.kill() }
 
