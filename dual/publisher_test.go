@@ -253,3 +253,25 @@ func TestANotificationCarriesIdsAndNoData(t *testing.T) {
 		t.Errorf("the data is in %s", text)
 	}
 }
+
+func TestTheEventsOfACallAreAnnouncedOnTheChannelsOfTheirSources(t *testing.T) {
+	bus := &recorder{}
+	p := newPublisher(t, memoryStream(t), bus, dual.Options{})
+	sources := []string{"a", "b", "some longer:id", "a", "é"}
+	events := make([]durable.Event, len(sources))
+	for i, id := range sources {
+		events[i] = event(id)
+	}
+	receipts, err := p.Publish(t.Context(), events...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closePublisher(t, p)
+	got := bus.notifications()
+	for i, e := range events {
+		want := realtime.Channel(e.SourceType, e.SourceID)
+		if !slices.Equal(receipts[i].Channels, []string{want}) || got[i].Channel != want {
+			t.Errorf("event %d: got %q and %q, want %q", i, receipts[i].Channels, got[i].Channel, want)
+		}
+	}
+}

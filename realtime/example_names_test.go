@@ -32,6 +32,13 @@ func ExamplePattern() {
 	// false true
 }
 
+// Where are the notifications of many sources broadcast?
+func ExampleChannels() {
+	orders := []string{"42", "43"}
+	fmt.Println(realtime.Channels(len(orders), func(i int) (string, string) { return "order", orders[i] }))
+	// Output: [events:order:42 events:order:43]
+}
+
 func ExampleParseNotification() {
 	n, err := realtime.ParseNotification("events:order:42", []byte(`{"id":"7","type":"order.created","source_type":"order","source_id":"42","position":"0:1"}`))
 	fmt.Println(n.Channel, n.ID, n.Type, n.Position, err)
