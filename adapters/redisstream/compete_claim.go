@@ -3,6 +3,7 @@ package redisstream
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -14,6 +15,7 @@ func (m *reader) adopt(s turn) error {
 	if err != nil {
 		return err
 	}
+	m.heard(0)
 	if len(page) == 0 {
 		s.adopting = false
 		return nil
@@ -36,6 +38,7 @@ func (m *reader) adopt(s turn) error {
 	if err != nil {
 		return err
 	}
+	m.heard(0)
 	if len(reply) != 2 {
 		return fmt.Errorf("redisstream: a reply of %d elements to a claim", len(reply))
 	}
@@ -97,6 +100,9 @@ func (m *reader) claimIdle(shares []turn, most int) (full bool, err error) {
 	})
 	if err != nil {
 		return false, err
+	}
+	if m.heard(0) {
+		return false, nil
 	}
 	for i, s := range shares {
 		found, err := looks[i].Result()
@@ -165,4 +171,18 @@ func (m *reader) claimed(s turn, reply []any) (last string, looked int64, err er
 // take gives claimed entries to Fetch.
 func (m *reader) take(s turn, es []entry) {
 	m.push(m.b.deliveries(s.place, s.claim, es))
+	m.unheard = time.Now() // and not the server had the reader wait
+}
+
+// heard notes an answer of the server to what may have waited there for wait. Where it was silent for long, others could
+// not tell it either what they work on, and have as long as ever to do so before this member looks for what they left alone.
+func (m *reader) heard(wait time.Duration) (afterSilence bool) {
+	now := time.Now()
+	silent := now.Sub(m.unheard) - wait
+	m.unheard = now
+	if silent < max(m.b.claimIdle()/4, readBlock) {
+		return false
+	}
+	m.nextClaim = now.Add(m.b.claimIdle())
+	return true
 }

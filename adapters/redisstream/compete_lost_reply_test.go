@@ -29,9 +29,9 @@ func idleReader(t *testing.T, b *Backend, topic string) (*reader, turn) {
 // comes fails the test unless r reads an entry.
 func comes(t *testing.T, r *reader) {
 	t.Helper()
-	nextClaim := time.Now().Add(time.Hour)
+	r.nextClaim = time.Now().Add(time.Hour)
 	ended := make(chan error, 1)
-	go func() { ended <- r.readOnce(&nextClaim) }()
+	go func() { ended <- r.readOnce() }()
 	select {
 	case ds := <-r.batches:
 		if len(ds) != 1 {

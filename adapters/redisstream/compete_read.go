@@ -22,10 +22,10 @@ func (m *reader) read() {
 	defer m.session.Close()
 	defer m.refused.over(m)
 	wait, faults, vanished := faultFirst, 0, false
-	var nextClaim time.Time
 	for !m.over() {
-		err := m.readOnce(&nextClaim)
+		err := m.readOnce()
 		if err == nil {
+			m.unheard = time.Time{}
 			if faults > 0 || vanished {
 				m.log.Info("redisstream: reading again", "failures", faults)
 			}
@@ -124,7 +124,7 @@ func (m *reader) holdings() []turn {
 
 // readOnce looks for a page of what is pending and reads what is new, so that neither waits for all of the other, as
 // far as there is room.
-func (m *reader) readOnce(nextClaim *time.Time) error {
+func (m *reader) readOnce() error {
 	if m.remade != nil {
 		if err := m.reshape(m.remade); err != nil {
 			return err
@@ -143,6 +143,9 @@ func (m *reader) readOnce(nextClaim *time.Time) error {
 	if room <= 0 {
 		return nil
 	}
+	if m.unheard.IsZero() {
+		m.unheard = time.Now()
+	}
 	more := false
 	for _, s := range shares {
 		if !s.adopting {
@@ -153,13 +156,14 @@ func (m *reader) readOnce(nextClaim *time.Time) error {
 		}
 		more = more || s.adopting
 	}
-	if now := time.Now(); !now.Before(*nextClaim) {
+	if now := time.Now(); !now.Before(m.nextClaim) {
+		m.nextClaim = now.Add(min(m.b.claimIdle()/4, time.Second))
 		full, err := m.claimIdle(shares, few(min(room, readCount), m.size))
 		if err != nil {
 			return err
 		}
-		if more = more || full; !full {
-			*nextClaim = now.Add(min(m.b.claimIdle()/4, time.Second))
+		if full {
+			more, m.nextClaim = true, time.Time{}
 		}
 	}
 	return m.readNew(shares, few(min(room, readCount), m.size), more)
@@ -191,6 +195,7 @@ func (m *reader) readNew(shares []turn, most int, more bool) error {
 	if err != nil {
 		return err
 	}
+	m.heard(readBlock)
 	r := rediskit.NewReply(raw)
 	ds := make([]durable.Delivery, 0, count)
 	for range r.Len() {

@@ -11,15 +11,17 @@ import (
 // and a node that stands still is not to keep the others waiting.
 type reader struct {
 	*competitor
-	session *rediskit.Session
-	only    *share // nil: all
-	pace    pace
-	size    int           // bytes of a payload in the last batch, about; 0: nothing was read
-	lookAt  time.Time     // when the pending entries are looked at once more after a fault; zero: not
-	remade  *share        // of a topic that was made again with other partitions, which are not consumed yet; nil: there is none
-	kick    chan struct{} // capacity 1: something was acknowledged
-	acks    chan struct{} // capacity 1: there are acks to write
-	gone    chan struct{} // closed when only was taken out
+	session   *rediskit.Session
+	only      *share // nil: all
+	pace      pace
+	size      int           // bytes of a payload in the last batch, about; 0: nothing was read
+	unheard   time.Time     // since when the server has not answered; zero: nothing is asked
+	nextClaim time.Time     // when to look for what others left alone
+	lookAt    time.Time     // when the pending entries are looked at once more after a fault; zero: not
+	remade    *share        // of a topic that was made again with other partitions, which are not consumed yet; nil: there is none
+	kick      chan struct{} // capacity 1: something was acknowledged
+	acks      chan struct{} // capacity 1: there are acks to write
+	gone      chan struct{} // closed when only was taken out
 }
 
 // newReader returns a reader of s, or of everything where s is nil.

@@ -74,7 +74,8 @@
 // all of them. A member that leaves hands its entries over, and is removed only when it has none.
 //
 // A process that stood still for longer than Config.ClaimIdle, or was cut off for so long and finds that others have
-// taken what it held, loses its claims: handlers that run are cancelled, their acknowledgements are ignored and
+// taken what it held, loses its claims (after the server itself stood still, members have ClaimIdle to tell it what they
+// work on before the others look): handlers that run are cancelled, their acknowledgements are ignored and
 // counted (Stats.LateAcks), and what is still its own comes again. A group or stream that vanishes (FLUSHALL, XGROUP
 // DESTROY, a failover to a server that does not have it) is made again at the oldest entry, with the partitions of
 // its topic, and logged once.
