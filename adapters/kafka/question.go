@@ -35,7 +35,7 @@ func (w *writer) ask(name string) (q *question, began bool) {
 
 // findTopic makes the writer know topic; ErrTopicNotFound where it does not exist.
 func (b *Backend) findTopic(ctx context.Context, topic string, bound <-chan time.Time) error {
-	for {
+	for round := 1; ; round++ {
 		q, began := b.writer.ask(topic)
 		select {
 		case <-q.done:
@@ -46,7 +46,7 @@ func (b *Backend) findTopic(ctx context.Context, topic string, bound <-chan time
 		case <-b.life.Done():
 			return durable.ErrClosed
 		}
-		if began || q.err == nil { // else the topic may have been made since it was asked for
+		if began || round > 1 || q.err == nil { // else the topic may have been made since it was asked for
 			return translate(denied(q.err, opWrite))
 		}
 	}
