@@ -83,7 +83,7 @@ type RetrySettings struct {
 	Max         time.Duration `yaml:"max" zero:"10s, or initial where that is longer" doc:"bound on every delay" example:"1m"`
 	MaxElapsed  time.Duration `yaml:"max_elapsed" zero:"no bound" doc:"from the first failure to the beginning of the last attempt" example:"10m"`
 	Publish     bool          `yaml:"publish" doc:"publishing is retried, too" example:"false"`
-	Announce    bool          `yaml:"announce" doc:"announcing is retried, too: who listens may be told twice" example:"true"`
+	Announce    bool          `yaml:"announce" doc:"announcing is retried, too, within the second that an announcement may take: who listens may be told twice" example:"true"`
 }
 
 // Check returns a *durable.InvalidError that names a key.

@@ -18,7 +18,7 @@ import (
 
 // TestAFileLogsEveryAttempt has one event handled, and one that fails twice and is poisoned.
 func TestAFileLogsEveryAttempt(t *testing.T) {
-	handled, failed := func(level string) string { return level + " event handled event=ok attempt=1" }, func(level string) []string {
+	handled, failed := func(level string) string { return level + " event done event=ok attempt=1" }, func(level string) []string {
 		return []string{level + " event failed event=fails attempt=1 error=no", level + " event failed event=fails attempt=2 error=no"}
 	}
 	for section, want := range map[string][]string{

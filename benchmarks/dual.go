@@ -124,8 +124,9 @@ var errDropped = errors.New("not the whole work")
 // was not the whole work, and the turn is taken again; too often fails it.
 func (a announced) appended(ctx context.Context, work func(string) (sample, error)) (s sample, err error) {
 	const most = 5
-	for range most {
+	for again := range most {
 		if s, err = a.once(ctx, work); !errors.Is(err, errDropped) {
+			s.again = again
 			break
 		}
 	}

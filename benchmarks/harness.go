@@ -50,6 +50,7 @@ type sample struct {
 	latencies latencies // of single events, where the path measures them
 	rss       footprint // where the path measures it
 	share     float64   // of the server's commands that is overhead, where the path measures it
+	again     int       // how often the turn was taken again before, because it was not the whole work
 }
 
 func (s sample) rate() float64 { return float64(s.events) / s.elapsed.Seconds() }
@@ -120,6 +121,7 @@ func (p path) row(i int, samples [][]sample) row {
 	r.P99us = medianOf(samples[i], func(s sample) float64 { return micros(s.latencies.percentile(99)) })
 	for _, s := range samples[i] {
 		r.Memory = r.Memory.worse(s.rss)
+		r.TakenAgain += s.again
 	}
 	r.Share = medianOf(samples[i], func(s sample) float64 { return s.share })
 	if !p.noRaw {
@@ -134,7 +136,7 @@ func (p path) row(i int, samples [][]sample) row {
 	}
 	if r.Subject == subjectOurs {
 		r.TimesWatermill = p.timesWatermill(i, samples)
-		r.KeptOverTLS = p.keptOverTLS(i, samples)
+		r.TLSCost, r.TLSCostRaw = p.tlsCost(i, subjectOursPlain, samples), p.tlsCost(0, subjectRawPlain, samples)
 		r.goal = p.goal
 		r.Goal, r.Reached = p.goal.judge(r)
 	}
@@ -151,19 +153,14 @@ func (p path) timesWatermill(i int, samples [][]sample) float64 {
 	return 0
 }
 
-// keptOverTLS is the part of its rate that subject i keeps over TLS, relative to the part that the first subject keeps;
-// 0 where their rates without it were not measured.
-func (p path) keptOverTLS(i int, samples [][]sample) float64 {
-	rawPlain, oursPlain := p.index(subjectRawPlain), p.index(subjectOursPlain)
-	if rawPlain < 0 || oursPlain < 0 {
+// tlsCost is the nanoseconds that an event of subject i takes more than one of the subject called plain, which does the
+// same without TLS; 0 where that was not measured.
+func (p path) tlsCost(i int, plain string, samples [][]sample) float64 {
+	without := p.index(plain)
+	if without < 0 {
 		return 0
 	}
-	with, without := pairedRatios(samples[0], samples[i], sample.rate), pairedRatios(samples[rawPlain], samples[oursPlain], sample.rate)
-	kept := make([]float64, min(len(with), len(without)))
-	for k := range kept {
-		kept[k] = with[k] / without[k]
-	}
-	return median(kept)
+	return medianOf(samples[i], sample.perEvent) - medianOf(samples[without], sample.perEvent)
 }
 
 func (p path) index(name string) int {

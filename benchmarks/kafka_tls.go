@@ -49,7 +49,7 @@ func kafkaTLSPaths() []path {
 			appending(subjectOurs, oursKafka((*lab).kafkaTLS), batches(100)),
 		},
 	}, {
-		name: "kafka-consume-tls", goal: goal{keep: 0.90}, subjects: []subject{
+		name: "kafka-consume-tls", goal: goal{tls: 0.90}, subjects: []subject{
 			records.consuming(subjectRaw, kafkaRate, rawKafkaConsumer((*lab).kafkaTLS)),
 			records.consuming(subjectOurs, kafkaRate, oursKafkaConsumer((*lab).kafkaTLS)),
 			records.consuming(subjectRawPlain, kafkaRate, rawKafkaConsumer((*lab).kafkaPlain)),

@@ -49,7 +49,7 @@ func redisPaths() []path {
 			},
 		},
 		{
-			name: "redis-consume-tls", goal: goal{keep: 0.90},
+			name: "redis-consume-tls", goal: goal{tls: 0.90},
 			subjects: []subject{
 				secure.consuming(subjectRaw, redisRate, rawRedisTLSConsumer),
 				secure.consuming(subjectOurs, redisRate, oursRedisTLSConsumer),

@@ -93,22 +93,22 @@ func TestARowTellsHowManyTimesWatermillItIs(t *testing.T) {
 	}
 }
 
-func TestWhatTLSLeavesIsComparedWithWhatItLeavesOfTheRawClient(t *testing.T) {
+func TestWhatTLSCostsIsComparedWithWhatItCostsTheRawClient(t *testing.T) {
 	rates := func(n ...int64) (all [][]sample) {
 		for _, events := range n {
 			all = append(all, []sample{{events: events, elapsed: time.Second}})
 		}
 		return all
 	}
-	p := path{goal: goal{keep: 0.9}, subjects: []subject{{name: subjectRaw}, {name: subjectOurs}, {name: subjectRawPlain}, {name: subjectOursPlain}}}
+	p := path{goal: goal{tls: 0.9}, subjects: []subject{{name: subjectRaw}, {name: subjectOurs}, {name: subjectRawPlain}, {name: subjectOursPlain}}}
 	for _, c := range []struct {
 		ours    int64
-		kept    float64
+		cost    float64
 		reached bool
-	}{{32, 1, true}, {24, 0.75, false}} { // raw keeps 40 of 50; ours was 40
-		r := p.row(1, rates(40, c.ours, 50, 40))
-		if math.Abs(r.KeptOverTLS-c.kept) > 1e-9 || r.Reached == nil || *r.Reached != c.reached {
-			t.Errorf("ours at %d: %+v, want %v kept", c.ours, r, c.kept)
+	}{{40, 0.005e9, true}, {32, 0.01125e9, false}} { // of raw 40 of 50 are left, 5 ms each; ours was 50, too
+		r := p.row(1, rates(40, c.ours, 50, 50))
+		if math.Abs(r.TLSCost-c.cost) > 1 || math.Abs(r.TLSCostRaw-0.005e9) > 1 || r.Reached == nil || *r.Reached != c.reached {
+			t.Errorf("ours at %d: %+v, want a cost of %v ns", c.ours, r, c.cost)
 		}
 	}
 }

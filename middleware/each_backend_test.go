@@ -179,7 +179,7 @@ var eachPolicy = map[string]func(e *bench){
 			middleware.Logging{Logger: logger, Success: slog.LevelInfo}, e.retry(nil))
 		position := string(replayed(e, e.b, e.topic)[0].Position)
 		lines := out.list()
-		if e.wantCalls(2); len(lines) != 2 || !strings.Contains(lines[0], "event failed") || !strings.Contains(lines[1], "event handled") ||
+		if e.wantCalls(2); len(lines) != 2 || !strings.Contains(lines[0], "event failed") || !strings.Contains(lines[1], "event done") ||
 			!strings.Contains(lines[1], "attempt=2") || !strings.Contains(lines[1], "position="+position) {
 			e.Errorf("logged %q, want both attempts at %s", lines, position)
 		}

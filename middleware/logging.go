@@ -18,7 +18,8 @@ import (
 type Logging struct {
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
-	// Success is the level of attempts that succeeded, and of those that were busy or skipped. Defaults to Debug.
+	// Success is the level of attempts that succeeded, duplicates that Dedupe acknowledged included, and of those that
+	// were busy or skipped. Defaults to Debug.
 	Success slog.Leveler
 	// Failure is the level of attempts that failed or panicked. Defaults to Warn.
 	Failure slog.Leveler
@@ -64,7 +65,7 @@ func (l Logging) Middleware(h message.HandlerFunc) message.HandlerFunc {
 // logged is how an attempt that ended with err is logged.
 func logged(err error, success, failure slog.Level) (slog.Level, string) {
 	if err == nil {
-		return success, "event handled"
+		return success, "event done"
 	}
 	switch ClassOf(err) {
 	case ClassSkip:

@@ -42,7 +42,7 @@ func TestLoggingNamesTheEventAndTheAttempt(t *testing.T) {
 			`level=INFO msg="in the handler" ` + names + "1\n",
 			`level=WARN msg="event failed" ` + names + "1 took=0s error=\"handler failed\"\n",
 			`level=INFO msg="in the handler" ` + names + "2\n",
-			`level=DEBUG msg="event handled" ` + names + "2 took=0s\n",
+			`level=DEBUG msg="event done" ` + names + "2 took=0s\n",
 		} {
 			if i >= len(lines) || !strings.HasSuffix(lines[i], want) {
 				t.Errorf("line %d of\n%s: want %s", i, text.String(), want)

@@ -13,8 +13,8 @@ import (
 
 // Append wraps the storing side of a dual.Publisher (Options.Append). Of a batch that failed it sends again only what
 // is not known to be stored, in order and with the ids it had; what was rejected or denied is not sent again, and neither
-// is anything after ErrClosed or ErrFenced. The schedule is that of the handlers, ended by ctx; the delay of an error
-// counts as there.
+// is anything after ErrClosed or ErrFenced, or what an open Breaker refused. The schedule is that of the handlers, ended by
+// ctx; the delay of an error counts as there.
 //
 // Where an event was stored although an earlier one of its key was not, or was stored later, its outcome says AfterGap,
 // and the error is not nil: no key is out of order unnoticed.
@@ -86,7 +86,7 @@ func (r *Retry) again(err error) bool {
 	if err == nil {
 		return true
 	}
-	return !errors.Is(err, durable.ErrClosed) && !errors.Is(err, durable.ErrFenced)
+	return !errors.Is(err, durable.ErrClosed) && !errors.Is(err, durable.ErrFenced) && !errors.Is(err, ErrOpen)
 }
 
 // take notes what became of the messages at, and returns those to send again.
@@ -173,7 +173,8 @@ func (s *sending) result() ([]durable.Position, error) {
 
 // Notify wraps the announcing side of a dual.Publisher (Options.Notify). A Notify that failed is tried again as a
 // whole, because a bus does not tell what it took: listeners may see a notification twice. What is invalid or denied, and
-// anything after ErrClosed, is not.
+// anything after ErrClosed, is not. All attempts share the context of the Notify: a Dispatcher gives it
+// DispatcherOptions.Timeout, by default a second.
 func (r Retry) Notify(b realtime.Backend) realtime.Backend {
 	if err := r.Validate(); err != nil {
 		return WrapNotify(b, func(context.Context, ...realtime.Notification) error { return err })
@@ -187,7 +188,7 @@ func (r Retry) Notify(b realtime.Backend) realtime.Backend {
 				return err
 			}
 			delay := r.delay(attempt, err)
-			if attempt >= r.MaxAttempts || r.MaxElapsed > 0 && time.Since(first)+delay > r.MaxElapsed {
+			if attempt >= r.MaxAttempts || r.MaxElapsed > 0 && time.Since(first)+delay > r.MaxElapsed || endsWithin(ctx, delay) {
 				return err
 			}
 			r.OnRetry(RetryEvent{Attempt: attempt, Delay: delay, Err: err})
@@ -196,6 +197,12 @@ func (r Retry) Notify(b realtime.Backend) realtime.Backend {
 			}
 		}
 	})
+}
+
+// endsWithin tells whether ctx is over after delay: waiting in vain would hold up who announces next.
+func endsWithin(ctx context.Context, delay time.Duration) bool {
+	end, bounded := ctx.Deadline()
+	return bounded && time.Until(end) < delay
 }
 
 // hopeless tells whether a bus will say the same again.

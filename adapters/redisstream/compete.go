@@ -29,6 +29,7 @@ type share struct {
 	reading bool                     // a read of it may be on its way
 	aside   []durable.Delivery       // read and not fetched when it was paused
 	look    bool                     // something is pending that is not held: the reader is to adopt it
+	moved   bool                     // the topic has another number of partitions by now
 
 	adopting  bool   // the reader's: own pending entries that are not held are to be read
 	adoptFrom string // the reader's: where to look for them next

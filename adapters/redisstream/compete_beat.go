@@ -17,7 +17,7 @@ func (m *competitor) maintain() {
 	every := m.b.claimIdle() / 3
 	t := time.NewTicker(min(every, time.Second, m.b.showEvery()/4))
 	defer t.Stop()
-	var told, heard time.Duration // when the server was last told, and last heard it
+	var heard time.Duration // when the server last heard of the member; what it did not hear is told again at the next tick
 	var shown time.Duration
 	m.show(m.ctx)
 	for {
@@ -32,11 +32,8 @@ func (m *competitor) maintain() {
 		now := time.Since(m.epoch)
 		m.beat.Store(int64(now))
 		ctx, cancel := context.WithTimeout(m.ctx, every)
-		if now-told >= every-every/8 {
-			told = now
-			if m.beatOnce(ctx, now-heard >= m.b.claimIdle()) {
-				heard = now
-			}
+		if now-heard >= every-every/8 && m.beatOnce(ctx, now-heard >= m.b.claimIdle()) {
+			heard = now
 		}
 		if now-shown >= m.b.showEvery() {
 			shown = now
@@ -52,7 +49,8 @@ func (m *competitor) maintain() {
 // behind every entry.
 func (m *competitor) show(ctx context.Context) {
 	pipe := m.b.control.Pipeline()
-	var topics, several []string
+	var topics []string
+	several := map[string]*share{} // a share of each topic that has several partitions
 	var orderings []*redis.StringCmd
 	m.mu.Lock()
 	for _, s := range m.shares {
@@ -60,7 +58,7 @@ func (m *competitor) show(ctx context.Context) {
 			continue
 		}
 		if s.of > 1 && s.partition == 0 {
-			several = append(several, s.topic)
+			several[s.topic] = s
 		}
 		pipe.XReadGroup(ctx, &redis.XReadGroupArgs{
 			Group: m.group.Name, Consumer: m.group.Member, Streams: []string{s.key, pastAll}, Count: 1, Block: -1,
@@ -75,8 +73,13 @@ func (m *competitor) show(ctx context.Context) {
 			return
 		}
 	}
-	for _, topic := range several {
-		_, _ = m.b.partitions(ctx, topic) // stores again what the server forgot; an error comes again
+	for topic, s := range several {
+		n, err := m.b.partitions(ctx, topic) // stores again what the server forgot; an error comes again
+		if err == nil && n != s.of {
+			m.mu.Lock()
+			s.moved = true
+			m.mu.Unlock()
+		}
 	}
 }
 

@@ -174,6 +174,9 @@ func (m *reader) take(s turn, es []entry) {
 	m.unheard = time.Now() // and not the server had the reader wait
 }
 
+// firstClaim is how long others have to tell a server that was away what they work on, when a member joins.
+const firstClaim = 2 * time.Second
+
 // heard notes an answer of the server to what may have waited there for wait. Where it was silent for long, others could
 // not tell it either what they work on, and have as long as ever to do so before this member looks for what they left alone.
 func (m *reader) heard(wait time.Duration) (afterSilence bool) {

@@ -25,7 +25,6 @@ func (m *reader) read() {
 	for !m.over() {
 		err := m.readOnce()
 		if err == nil {
-			m.unheard = time.Time{}
 			if faults > 0 || vanished {
 				m.log.Info("redisstream: reading again", "failures", faults)
 			}
@@ -125,6 +124,9 @@ func (m *reader) holdings() []turn {
 // readOnce looks for a page of what is pending and reads what is new, so that neither waits for all of the other, as
 // far as there is room.
 func (m *reader) readOnce() error {
+	if m.remade == nil {
+		m.remade = m.moved()
+	}
 	if m.remade != nil {
 		if err := m.reshape(m.remade); err != nil {
 			return err
@@ -208,6 +210,7 @@ func (m *reader) readNew(shares []turn, most int, more bool) error {
 		return rediskit.ErrReply
 	}
 	m.push(ds)
+	m.unheard = time.Time{}
 	return nil
 }
 

@@ -27,6 +27,7 @@ type reader struct {
 // newReader returns a reader of s, or of everything where s is nil.
 func (m *competitor) newReader(s *share) *reader {
 	r := &reader{competitor: m, only: s, kick: make(chan struct{}, 1), acks: make(chan struct{}, 1), gone: make(chan struct{})}
+	r.nextClaim = time.Now().Add(min(m.b.claimIdle()/2, firstClaim)) // the server may have come back just now, as the member
 	if s == nil {
 		r.session = m.b.cfg.NewSession()
 	} else {

@@ -35,12 +35,12 @@ func (m *reader) shaped(s *share) (bool, error) {
 	if err := m.atMaster(m.ctx, s, func(redis.Pipeliner) {}); err != nil {
 		return false, err
 	}
-	if s.of == 1 {
-		n, _, err := m.b.lookUp(m.ctx, s.topic)
-		return n == 1, err
+	n, _, err := m.b.lookUp(m.ctx, s.topic)
+	if err != nil || n == s.of || s.of == 1 {
+		return n == s.of, err
 	}
 	keep := m.b.shapes.keeping(s.topic)
-	err := m.b.CreateTopic(m.ctx, durable.TopicSpec{
+	err = m.b.CreateTopic(m.ctx, durable.TopicSpec{
 		Name: s.topic, Partitions: s.of, MaxLen: keep.maxLen, Retention: keep.retention,
 	})
 	if errors.Is(err, durable.ErrTopicExists) {
@@ -77,6 +77,18 @@ func (m *reader) reshape(gone *share) error {
 		return s.topic == gone.topic
 	})
 	m.add(added)
+	return nil
+}
+
+// moved is a share of a topic that has another number of partitions than it had, nil where there is none.
+func (m *reader) moved() *share {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.shares {
+		if s.moved && !s.leaving {
+			return s
+		}
+	}
 	return nil
 }
 

@@ -165,3 +165,19 @@ func TestTheShapeOfATopicThatTheServerForgotTwiceIsStoredAgain(t *testing.T) {
 		t.Errorf("the server has %q partitions, want 4", n)
 	}
 }
+
+// TestAMemberFindsPartitionsThatItsTopicGot is of a topic that was made again with more while the member read nothing, so
+// that no read tells it.
+func TestAMemberFindsPartitionsThatItsTopicGot(t *testing.T) {
+	t.Parallel()
+	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
+	b, raw := open(t, Config{Connection: Connection{Addr: addr}}), client(t, addr)
+	b.shows = 500 * time.Millisecond
+	must(t, b.CreateTopic(t.Context(), durable.TopicSpec{Name: topic, Partitions: 2}))
+	c := join(t, b, competing(topic, "m"))
+	must(t, raw.HSet(t.Context(), topicKey(topic), fieldParts, 3).Err())
+	must(t, raw.XAdd(t.Context(), &redis.XAddArgs{Stream: streamKey(topic, 2, 3), Values: []any{"n", "1"}}).Err())
+	if d := fetch(t, c, 1)[0]; d.Claim.Partition() != 2 {
+		t.Errorf("got %+v, want the entry of the added partition", d)
+	}
+}

@@ -112,6 +112,12 @@
 // what it reads, acknowledges or leases keeps asking: Fetch says so once, Health as long as it lasts, and it goes on where
 // it was when it is granted.
 //
+// Who appends needs +ping +info +config|get +hmget +xadd, with OrderedAppend +eval +evalsha +script|load too; who consumes
+// +ping +info +config|get +get +hget +hmget +hset +hdel +exists +xinfo +xgroup +xreadgroup +xack +xpending +xclaim +time
+// +eval +evalsha, with order per key +set +del +xread +hgetall +pexpire too; who replays +hmget +xinfo +xrange +xread; who
+// makes topics +eval +hget +hset +type +set +del +xlen +xinfo. The keys are the topics and ds:*; those of a topic of
+// several partitions begin with a brace.
+//
 // # Versions
 //
 // What the server keeps beside entries (ds:topic:…, ds:group:…) is version 1 where its hash has no field "version". A
