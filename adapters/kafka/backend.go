@@ -188,14 +188,14 @@ func (b *Backend) shut(ctx context.Context, open []*consumer) error {
 	b.end(durable.ErrClosed)
 	b.calls.Wait() // the writer may close only now; every such call selects on b.life
 	errs = append(errs, b.writer.close(ctx))
-	if !waitFor(ctx, &b.wg) {
+	if !waitFor(ctx, &b.wg) || !waitFor(ctx, &b.writer.asks) {
 		errs = append(errs, fmt.Errorf("kafka: close: not everything has ended: %w", ctx.Err()))
 	}
 	b.cfg.dialer.cut(durable.ErrClosed)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
 	defer cancel()
 	errs = append(errs, within(grace, b.writer.client.Close), within(grace, b.client.Close))
-	if !waitFor(grace, &b.writer.wg) {
+	if !waitFor(grace, &b.writer.wg) || !waitFor(grace, &b.writer.asks) {
 		errs = append(errs, fmt.Errorf("kafka: close: the producer has not ended: %w", grace.Err()))
 	}
 	return errors.Join(errs...)

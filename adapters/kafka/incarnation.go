@@ -114,15 +114,19 @@ func (c *consumer) remade(topic, id string) {
 	}
 }
 
-// meet notes the incarnation of a topic and logs when it is another one than before. The caller does not hold mu.
+// meet notes the incarnation of a topic, where id is known, and logs when it is another one than before. The caller does
+// not hold mu.
 func (c *consumer) meet(topic, before, id string) {
+	if id == "" {
+		return
+	}
 	c.mu.Lock()
 	if known := c.met[topic]; known != "" {
 		before = known
 	}
 	c.met[topic] = id
 	c.mu.Unlock()
-	if before != "" && id != "" && before != id {
+	if before != "" && before != id {
 		c.b.cfg.Logger.Warn("kafka: the topic was deleted and made again, going on at its oldest record",
 			"group", c.group.Name, "topic", topic, "before", before, "now", id)
 	}

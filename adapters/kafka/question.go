@@ -23,7 +23,7 @@ func (w *writer) ask(name string) (q *question, began bool) {
 	}
 	q = &question{done: make(chan struct{})}
 	w.questions[name] = q
-	w.wg.Go(func() {
+	w.asks.Go(func() {
 		q.err = w.find(name)
 		w.mu.Lock()
 		delete(w.questions, name)

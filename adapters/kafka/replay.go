@@ -26,6 +26,7 @@ type replay struct {
 	topic  string
 	follow bool
 	all    bool // partitions that are added, too
+	lost   bool // some partitions have no leader
 	client sarama.Client
 	of     string // incarnation of the topic
 	until  time.Time

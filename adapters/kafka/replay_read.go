@@ -50,6 +50,7 @@ func (s *replay) run(ctx context.Context) error {
 				return p.err
 			}
 			placing = false
+			s.tell(p)
 			readers += s.start(ctx, p.at)
 			todo.add(p.left, p.why)
 		case <-next:
@@ -117,6 +118,20 @@ func (s *replay) place(ctx context.Context, u unread) placement {
 		p.at[leader.Addr()] = append(p.at[leader.Addr()], x)
 	}
 	return p
+}
+
+// tell logs that partitions of a replay that follows have no reader, once, and when they have one again.
+func (s *replay) tell(p placement) {
+	if lost := len(p.left) > 0; !s.follow || lost == s.lost {
+		return
+	}
+	s.lost = !s.lost
+	if !s.lost {
+		s.b.cfg.Logger.Info("kafka: a replay reads all of its partitions again", "topic", s.topic)
+		return
+	}
+	s.b.cfg.Logger.Warn("kafka: a replay has partitions without a leader, trying again", "topic", s.topic,
+		"partitions", len(p.left), "error", p.why)
 }
 
 // again tells why u is not to be read again, nil where it is.

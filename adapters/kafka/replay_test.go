@@ -160,7 +160,8 @@ func (w *wordless) RefreshMetadata(topics ...string) error {
 
 func TestAFollowingReplayReadsOnWhileAPartitionHasNoLeaderAndNobodyTells(t *testing.T) {
 	t.Parallel()
-	b := openOn(t, Config{Brokers: testenv.Kafka(t)})
+	log := new(journal)
+	b := openOn(t, Config{Brokers: testenv.Kafka(t), Logger: log.logger()})
 	topic := newTopic(t, b, 2)
 	client, err := sarama.NewClient(b.cfg.Brokers, b.cfg.reader())
 	if err != nil {
@@ -205,5 +206,10 @@ func TestAFollowingReplayReadsOnWhileAPartitionHasNoLeaderAndNobodyTells(t *test
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+	for _, said := range []string{"partitions without a leader", "reads all of its partitions again"} {
+		if n := log.count(said); n != 1 {
+			t.Errorf("%q is said %d times, want once", said, n)
+		}
 	}
 }

@@ -18,7 +18,8 @@ type writer struct {
 	conf   *sarama.Config // of the senders' connections
 	client finder
 	send   func(*sender, []*batch) (*sarama.ProduceResponse, error)
-	wg     sync.WaitGroup // senders, and searches for topics and leaders
+	wg     sync.WaitGroup // senders, and searches for leaders
+	asks   sync.WaitGroup // look-ups of topics
 	stop   chan struct{}  // closed by close
 
 	mu      sync.Mutex // no other lock is taken under it
