@@ -25,7 +25,7 @@ const (
 
 // slowPaths measure how long one member takes for the events of one partition whose handler takes its time, from
 // joining to the last of them: the latency of the row. That each key's events come in order, once and never two at a
-// time is checked, and fails the row. Watermill's loop gets a tenth of the events.
+// time is checked, and fails the row; keys come by turns, so that few events wait for another of theirs. Watermill's loop gets a tenth of the events.
 func slowPaths() []path {
 	row := func(name string, open slowOpener, ordering durable.Ordering) path {
 		return path{name: "slow-" + name, noRaw: true, once: true, goal: goal{within: slowWithin}, subjects: []subject{
