@@ -139,6 +139,7 @@ func (p path) row(i int, samples [][]sample) row {
 		r.TLSCost, r.TLSCostRaw = p.tlsCost(i, subjectOursPlain, samples), p.tlsCost(0, subjectRawPlain, samples)
 		r.goal = p.goal
 		r.Goal, r.Reached = p.goal.judge(r)
+		r.disclose()
 	}
 	return r
 }

@@ -91,6 +91,17 @@ func (g goal) judge(r row) (string, *bool) {
 	return "", nil
 }
 
+// disclose says that turns were taken again, of which more than a tenth miss every goal.
+func (r *row) disclose() {
+	if r.TakenAgain == 0 {
+		return
+	}
+	r.Goal += fmt.Sprintf("; %d of %d turns taken again", r.TakenAgain, r.Turns)
+	if 10*r.TakenAgain > r.Turns {
+		r.Reached = new(bool)
+	}
+}
+
 // number is bound with the aim, where there is one.
 func (g goal) number(bound float64) string {
 	text := strconv.FormatFloat(bound, 'f', 2, 64)

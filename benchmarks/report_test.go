@@ -108,3 +108,15 @@ func TestBadFlagsAreErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestTurnsThatWereTakenAgainAreDisclosed(t *testing.T) {
+	reached := true
+	few := row{Goal: "≥ 0.95", Reached: &reached, Turns: 18, TakenAgain: 1}
+	if few.disclose(); !*few.Reached || few.Goal != "≥ 0.95; 1 of 18 turns taken again" {
+		t.Errorf("got %+v", few)
+	}
+	many := row{Goal: "≥ 0.95", Reached: &reached, Turns: 18, TakenAgain: 2}
+	if many.disclose(); *many.Reached {
+		t.Errorf("got %+v, want the goal missed", many)
+	}
+}
