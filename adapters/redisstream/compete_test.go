@@ -108,8 +108,8 @@ func TestARestartedMemberGetsItsOwnBackAndNewEntriesDoNotWait(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if at == 0 || at > 5*readCount {
-				t.Errorf("the new entry came after %d of the backlog, want some before and not all", at)
+			if at > 5*readCount || at == 0 && owner == "me" { // who joins leaves dead owners a while to turn out alive
+				t.Errorf("the new entry came after %d of the backlog, want not all before, and some of its own", at)
 			}
 		})
 	}
