@@ -43,7 +43,11 @@ func TestAReaderGoesOnBehindWhatItReadWhenItsBrokerFails(t *testing.T) {
 				if err := r.Close(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				if n := strings.Count(log.String(), "lost its topic"); n != 1 {
+				most := 1
+				if name == "at" && partitions > 1 {
+					most = 2 // one of its two replays may read something before the other fails for the last time
+				}
+				if n := strings.Count(log.String(), "lost its topic"); n < 1 || n > most {
 					t.Errorf("got %d warnings, want one:\n%s", n, log)
 				}
 			})
