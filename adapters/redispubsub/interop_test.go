@@ -14,11 +14,7 @@ import (
 )
 
 func TestRedisCLIShowsANotificationAsTheDocsDo(t *testing.T) {
-	addr := testenv.Redis(t)
-	cli, err := exec.LookPath("redis-cli")
-	if err != nil {
-		t.Fatal("no redis-cli: apt-get install redis-tools")
-	}
+	addr, cli := testenv.Redis(t), testenv.RedisCLI(t)
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)

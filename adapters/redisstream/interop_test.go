@@ -41,15 +41,11 @@ func documented(t *testing.T, command string) string {
 
 func redisCLI(t *testing.T, addr string, args ...string) string {
 	t.Helper()
-	cli, err := exec.LookPath("redis-cli")
-	if err != nil {
-		t.Fatal("no redis-cli: apt-get install redis-tools")
-	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), cli, append([]string{"-h", host, "-p", port, "--no-raw"}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), testenv.RedisCLI(t), append([]string{"-h", host, "-p", port, "--no-raw"}, args...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -118,6 +118,14 @@ func (r *RedisServer) Client() *redis.Client {
 	return c
 }
 
+// RedisCLI is the path of redis-cli.
+func RedisCLI(t testing.TB) string {
+	t.Helper()
+	path, err := redisCLI().path(t.Context())
+	must(t, "no redis-cli for this test", err)
+	return path
+}
+
 func either(value, otherwise string) string {
 	if value == "" {
 		return otherwise

@@ -31,6 +31,10 @@ func redisServer() tool {
 	}
 }
 
+func redisCLI() tool {
+	return tool{"redis-cli", []string{"redis-tools"}, true, "install it (apt-get install redis-tools; brew install redis)"}
+}
+
 func java() tool {
 	return tool{
 		"java",
