@@ -108,17 +108,7 @@ func TestAStackOfABatchPoisonsAndRetriesEventByEvent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() {
-			ended <- durable.ProcessBatch(ctx, b, durable.Group{Name: "g", Topics: durable.Topics("orders")}, h,
-				durable.BatchOptions{ProcessOptions: durable.ProcessOptions{Logger: silent}})
-		}()
-		time.Sleep(time.Minute)
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		processForAMinute(t, b, h)
 		if got := handled.list(); !slices.Equal(got, []string{"1", "4", "5", "3"}) {
 			t.Errorf("handled %v, want 3 last and 2 never", got)
 		}
@@ -129,6 +119,22 @@ func TestAStackOfABatchPoisonsAndRetriesEventByEvent(t *testing.T) {
 			t.Errorf("dedupe %+v, want 4 handled and 3 released", s)
 		}
 	})
+}
+
+// processForAMinute has h handle what is in orders, on virtual time.
+func processForAMinute(t *testing.T, b durable.Backend, h durable.BatchHandler) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- durable.ProcessBatch(ctx, b, durable.Group{Name: "g", Topics: durable.Topics("orders")}, h,
+			durable.BatchOptions{ProcessOptions: durable.ProcessOptions{Logger: silent}})
+	}()
+	time.Sleep(time.Minute)
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestWhatFailsBehindAFailedEventOfItsKeyIsNeitherPoisonedNorCounted(t *testing.T) {
@@ -159,17 +165,7 @@ func TestWhatFailsBehindAFailedEventOfItsKeyIsNeitherPoisonedNorCounted(t *testi
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() {
-			ended <- durable.ProcessBatch(ctx, b, durable.Group{Name: "g", Topics: durable.Topics("orders")}, h,
-				durable.BatchOptions{ProcessOptions: durable.ProcessOptions{Logger: silent}})
-		}()
-		time.Sleep(time.Minute)
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		processForAMinute(t, b, h)
 		if got := ids(replayed(t, b, "orders.poison")); len(got) != 0 || !slices.Equal(handled.list(), []string{"1", "2", "3"}) {
 			t.Errorf("poisoned %v, handled %v, want none and all three", got, handled.list())
 		}

@@ -62,14 +62,14 @@ func reservePort(t testing.TB) int {
 
 // reserve takes the lock of path unless somebody holds it.
 func reserve(path string) (lock *fileLock, free bool, err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err = openLock(path)
 	if err != nil {
 		return nil, false, err
 	}
-	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		return nil, false, f.Close()
+	if lock.try(syscall.LOCK_EX) != nil {
+		return nil, false, lock.f.Close()
 	}
-	return &fileLock{f: f}, true, nil
+	return lock, true, nil
 }
 
 // freePorts returns n different ports.
