@@ -30,6 +30,15 @@ func (g *growing) DescribeTopic(ctx context.Context, topic string) (durable.Topi
 	return info, err
 }
 
+// fails ends what follows, and returns when it was begun again.
+func (g *growing) fails() {
+	begun := len(g.followed())
+	g.breaks(errors.New("down"), nil)
+	for len(g.followed()) == begun {
+		runtime.Gosched()
+	}
+}
+
 // TestAReaderThatGoesOnReadsThePartitionsThatWereAdded is of a topic that started at a time and has records in one of
 // the partitions that the reader knows, or in all.
 func TestAReaderThatGoesOnReadsThePartitionsThatWereAdded(t *testing.T) {
@@ -44,11 +53,7 @@ func TestAReaderThatGoesOnReadsThePartitionsThatWereAdded(t *testing.T) {
 			put(t, b, "a", ids[:filled]...)
 			wants(t, s, slices.Clone(ids[:filled])...)
 			b.known.Store(2 * known)
-			begun := len(b.followed())
-			b.breaks(errors.New("down"), nil)
-			for len(b.followed()) == begun {
-				runtime.Gosched()
-			}
+			b.fails()
 			put(t, b, "a", ids...)
 			wants(t, s, slices.Clone(ids)...)
 		})
@@ -72,11 +77,7 @@ func TestAReaderGoesOnInPartitionsThatItReadWithoutKnowingThem(t *testing.T) {
 			put(t, b, "a", want...)
 			wants(t, s, slices.Clone(want)...)
 			b.known.Store(0)
-			begun := len(b.followed())
-			b.breaks(errors.New("down"), nil)
-			for len(b.followed()) == begun {
-				runtime.Gosched()
-			}
+			b.fails()
 			put(t, b, "a", want...)
 			wants(t, s, slices.Clone(want)...)
 		})

@@ -149,23 +149,19 @@ func (s *shapes) keeping(topic string) keeping {
 }
 
 func (s *shapes) put(topic string, n int, k keeping) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byTopic == nil {
-		s.byTopic = map[string]*shape{}
-	}
-	s.byTopic[topic] = &shape{n: n, keep: k, until: time.Now().Add(shapeTTL)}
+	s.set(topic, &shape{n: n, keep: k, until: time.Now().Add(shapeTTL)})
 }
 
 // expect notes the number of partitions of a topic that was just made or found. The next get has it looked up.
-func (s *shapes) expect(topic string, n int) {
-	keep := s.keeping(topic)
+func (s *shapes) expect(topic string, n int) { s.set(topic, &shape{n: n, keep: s.keeping(topic)}) }
+
+func (s *shapes) set(topic string, to *shape) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byTopic == nil {
 		s.byTopic = map[string]*shape{}
 	}
-	s.byTopic[topic] = &shape{n: n, keep: keep}
+	s.byTopic[topic] = to
 }
 
 func (s *shapes) forget(topic string) {
