@@ -32,7 +32,7 @@ type link struct {
 
 	mu     sync.Mutex
 	flight []*pipeline // in order of writing
-	broken bool
+	broken bool        // nothing more is begun
 }
 
 // begin notes p before it is written, within timeout, and holds its lock; false, and no lock, where the connection has
@@ -61,6 +61,7 @@ func (l *link) head() *pipeline {
 	return l.flight[0]
 }
 
+// leave takes the first pipeline out of flight.
 func (l *link) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,24 +74,28 @@ func (l *link) leave() {
 	_ = l.conn.SetReadDeadline(next)
 }
 
+// retire lets nothing more begin, and returns what is in flight.
+func (l *link) retire() []*pipeline {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = true
+	return l.flight
+}
+
 // read hands replies out until the connection ends.
 func (l *link) read() {
-	in := bufio.NewReaderSize(l.conn, readBuffer)
-	err := l.serve(in)
+	err := l.serve(bufio.NewReaderSize(l.conn, readBuffer))
+	left := l.retire()
 	_ = l.conn.Close()
-	l.mu.Lock()
-	l.broken = true
-	left := l.flight
-	l.flight = nil
-	l.mu.Unlock()
 	for _, p := range left {
 		p.fail(err)
 		l.free()
 	}
 }
 
+// serve hands replies out until the connection breaks, or the last one of a server that became a replica has come.
 func (l *link) serve(in *bufio.Reader) error {
-	for {
+	for stale := false; ; {
 		if _, err := in.Peek(1); err != nil {
 			return unexpected(err)
 		}
@@ -98,21 +103,20 @@ func (l *link) serve(in *bufio.Reader) error {
 		if p == nil {
 			return errUnasked
 		}
-		stale, err := p.read(in)
+		refused, err := p.read(in)
 		if err != nil {
 			return unexpected(err)
 		}
 		l.leave()
+		stale = stale || refused
+		over := stale && len(l.retire()) == 0 // before the answer: who tries again at once gets another connection
 		p.answered()
 		l.free()
-		if stale {
-			return errStale
+		if over {
+			return nil
 		}
 	}
 }
-
-// errStale ends a connection to a server that became a replica: the next one may reach its successor.
-var errStale = errors.New("the server became read-only")
 
 var readOnly = []byte("-READONLY")
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -165,6 +166,59 @@ func TestASessionLeavesAServerThatBecameAReplica(t *testing.T) {
 	}
 	if got := do("client", "id"); got == first {
 		t.Errorf("got connection %q again, want another", got)
+	}
+}
+
+// replicaServer answers like a server that is a replica on the first connection and its master's successor on others.
+func replicaServer(t *testing.T) (dial func(context.Context) (net.Conn, error)) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for reply := "-READONLY a replica\r\n"; ; reply = "+PONG\r\n" {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() {
+				defer func() { _ = conn.Close() }()
+				in := bufio.NewReader(conn)
+				for raw, err := ReadReply(in, nil); err == nil; raw, err = ReadReply(in, raw[:0]) {
+					_, _ = io.WriteString(conn, reply)
+				}
+			})
+		}
+	})
+	t.Cleanup(conns.Wait)
+	t.Cleanup(func() { _ = l.Close() })
+	return func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
+	}
+}
+
+func TestWhoIsRefusedByAReplicaTriesAgainOnAnotherConnection(t *testing.T) {
+	for range 200 {
+		w := NewWriter(WriterOptions{Timeout: 5 * time.Second, Dial: replicaServer(t)})
+		var callers sync.WaitGroup
+		for range 4 {
+			callers.Go(func() {
+				for i, b := 0, aPing(); ; i, b = i+1, aPing() {
+					fate, err := w.Send(t.Context(), b)
+					if fate != Answered || b.Err() != nil || i > 1 {
+						t.Errorf("turn %d: got fate %d, %v, %v, want an answer", i, fate, err, b.Err())
+						return
+					}
+					if replies, _ := b.Replies(); replies.Err() == nil {
+						return
+					}
+				}
+			})
+		}
+		callers.Wait()
+		w.Close()
 	}
 }
 
