@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dualstream/dualstream/durable"
 )
 
 // slowMemory is the embedded backend, and Watermill's GoChannel.
@@ -23,15 +25,7 @@ func slowRedis(ctx context.Context, l *lab) (slowPlace, error) {
 	if err != nil {
 		return slowPlace{}, err
 	}
-	place := slowPlace{Backend: b}
-	place.peer = func(ctx context.Context, topic string, msgs []*message.Message) (message.Subscriber, func() error, error) {
-		if err := place.fill(ctx, topic, msgs); err != nil {
-			return nil, nil, err
-		}
-		sub, err := watermillRedisSubscriber(r, topic)
-		return sub, func() error { return r.acknowledged(ctx, topic, topic) }, err
-	}
-	return place, nil
+	return storedBy(b, func(group string) (message.Subscriber, error) { return watermillRedisSubscriber(r, group) }, r.acknowledged), nil
 }
 
 func slowKafka(ctx context.Context, l *lab) (slowPlace, error) {
@@ -39,13 +33,22 @@ func slowKafka(ctx context.Context, l *lab) (slowPlace, error) {
 	if err != nil {
 		return slowPlace{}, err
 	}
+	lags := func(ctx context.Context, topic, group string) error { return lagging(ctx, b, group, topic) }
+	return storedBy(b, func(group string) (message.Subscriber, error) { return watermillKafkaSubscriber(c, group) }, lags), nil
+}
+
+// storedBy is b with a peer that reads what b stored, in a group named like its topic.
+func storedBy(
+	b durable.Backend, subscriber func(group string) (message.Subscriber, error),
+	acknowledged func(ctx context.Context, topic, group string) error,
+) slowPlace {
 	place := slowPlace{Backend: b}
 	place.peer = func(ctx context.Context, topic string, msgs []*message.Message) (message.Subscriber, func() error, error) {
 		if err := place.fill(ctx, topic, msgs); err != nil {
 			return nil, nil, err
 		}
-		sub, err := watermillKafkaSubscriber(c, topic)
-		return sub, func() error { return lagging(ctx, b, topic, topic) }, err
+		sub, err := subscriber(topic)
+		return sub, func() error { return acknowledged(ctx, topic, topic) }, err
 	}
-	return place, nil
+	return place
 }
