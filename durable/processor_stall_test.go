@@ -24,6 +24,9 @@ func TestTheKeyThatStallsTheWindowIsNamedOnce(t *testing.T) {
 					if msg.UUID == "1" {
 						<-free
 					}
+					if string(msg.Payload) == "slow" {
+						time.Sleep(100 * time.Millisecond) // one by one: what is behind it was fetched long ago, too
+					}
 					return nil
 				}, ProcessOptions{MaxInFlight: 8, StallAfter: time.Minute, Monitor: &m, Logger: log.logger()})
 			}()
