@@ -65,11 +65,12 @@ func (c *Claim) Guard(held func() bool) { c.held = held }
 // Drain begins the hand-over. It is idempotent. For adapters.
 func (c *Claim) Drain() { c.drainOnce.Do(func() { close(c.draining) }) }
 
-// Lose ends the claim with cause (ErrFenced if nil). It drains first and is idempotent. For adapters.
+// Lose ends the claim with cause (ErrFenced if nil), and closes Draining once that is so: who waits for it sees at once
+// whether something can still be acknowledged. It is idempotent. For adapters.
 func (c *Claim) Lose(cause error) {
 	if cause == nil {
 		cause = ErrFenced
 	}
-	c.Drain()
 	c.cancel(cause)
+	c.Drain()
 }

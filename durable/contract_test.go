@@ -86,8 +86,15 @@ func TestAClaimEndsInTwoPhases(t *testing.T) {
 		t.Errorf("cause %v, want the first", context.Cause(c.Context()))
 	}
 	c = NewClaim(context.Background(), "t", 0, 1)
+	lost := make(chan bool, 1) // whether it was, when it began to drain
+	go func() {
+		<-c.Draining()
+		lost <- c.Lost()
+	}()
 	c.Lose(nil)
-	<-c.Draining()
+	if !<-lost {
+		t.Error("a claim that is lost drained as one that is held")
+	}
 	if !errors.Is(context.Cause(c.Context()), ErrFenced) {
 		t.Errorf("cause %v, want ErrFenced", context.Cause(c.Context()))
 	}
