@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -201,16 +202,18 @@ func fetchOne(t *testing.T, c durable.Consumer) durable.Delivery {
 }
 
 func TestCloseWaitsUntilTheAcksAreNoted(t *testing.T) {
-	n := &noting{send: []string{"a", "b"}, delay: 50 * time.Millisecond}
-	c, err := n.backend(t).Consume(t.Context(), competing("t"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	within(t, "Ack", func(ctx context.Context) error { return c.Ack(ctx, fetchOne(t, c)) })
-	within(t, "Close", c.Close)
-	if !slices.Equal(n.noted, []string{"a"}) {
-		t.Errorf("the subscriber took note of %v, want a", n.noted)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		n := &noting{send: []string{"a", "b"}, delay: 50 * time.Millisecond}
+		c, err := n.backend(t).Consume(t.Context(), competing("t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		within(t, "Ack", func(ctx context.Context) error { return c.Ack(ctx, fetchOne(t, c)) })
+		within(t, "Close", c.Close)
+		if !slices.Equal(n.noted, []string{"a"}) {
+			t.Errorf("the subscriber took note of %v, want a", n.noted)
+		}
+	})
 }
 
 func TestCloseWaitsForTheNotesOfATopicThatWasRemoved(t *testing.T) {
@@ -288,28 +291,30 @@ func TestAnAnswerCountsOnce(t *testing.T) {
 }
 
 func TestASubscriptionThatEndsIsToldAndMadeAgain(t *testing.T) {
-	n := &noting{send: []string{"a"}, ends: 2}
-	c, err := n.backend(t).Consume(t.Context(), competing("t"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	told := 0
-	for {
-		ds, err := c.Fetch(ctx, 1)
-		if err == nil {
-			if ds[0].Message.UUID != "a" || told != 2 {
-				t.Errorf("got %s after %d errors, want a after 2", ds[0].Message.UUID, told)
+	synctest.Test(t, func(t *testing.T) {
+		n := &noting{send: []string{"a"}, ends: 2}
+		c, err := n.backend(t).Consume(t.Context(), competing("t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		told := 0
+		for {
+			ds, err := c.Fetch(ctx, 1)
+			if err == nil {
+				if ds[0].Message.UUID != "a" || told != 2 {
+					t.Errorf("got %s after %d errors, want a after 2", ds[0].Message.UUID, told)
+				}
+				break
 			}
-			break
+			if !errors.Is(err, durable.ErrUnavailable) {
+				t.Fatalf("got %v, want ErrUnavailable", err)
+			}
+			told++
 		}
-		if !errors.Is(err, durable.ErrUnavailable) {
-			t.Fatalf("got %v, want ErrUnavailable", err)
-		}
-		told++
-	}
-	within(t, "Close", c.Close)
+		within(t, "Close", c.Close)
+	})
 }
 
 func TestASubscriberThatIsNotMadeIsAnErrorOfConsume(t *testing.T) {
@@ -323,18 +328,20 @@ func TestASubscriberThatIsNotMadeIsAnErrorOfConsume(t *testing.T) {
 }
 
 func TestConsumeIsBoundedWhereSubscribeIsNot(t *testing.T) {
-	end := make(chan struct{})
-	n := &noting{}
-	b := fromWatermill(t, durable.Watermill{Publisher: &failing{}, Subscriber: func(durable.Group) (message.Subscriber, error) {
-		<-end
-		return n, nil
-	}})
-	time.AfterFunc(100*time.Millisecond, func() { close(end) })
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if _, err := b.Consume(ctx, competing("t")); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want context.DeadlineExceeded", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		n := &noting{}
+		b := fromWatermill(t, durable.Watermill{Publisher: &failing{}, Subscriber: func(durable.Group) (message.Subscriber, error) {
+			<-end
+			return n, nil
+		}})
+		time.AfterFunc(100*time.Millisecond, func() { close(end) })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := b.Consume(ctx, competing("t")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want context.DeadlineExceeded", err)
+		}
+	})
 }
 
 func TestWhatTheUnmarshallerCouldNotReadIsSaid(t *testing.T) {

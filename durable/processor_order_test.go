@@ -1,10 +1,12 @@
 package durable
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,20 +18,34 @@ import (
 // recorder notes what handlers are given.
 type recorder struct {
 	mu   sync.Mutex
-	runs []string // positions, as handlers start
+	runs []noted // as handlers start
+}
+
+type noted struct {
+	at       time.Time
+	position string
 }
 
 func (r *recorder) note(msg *message.Message) {
 	d, _ := DeliveryOf(msg.Context())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.runs = append(r.runs, string(d.Position))
+	r.runs = append(r.runs, noted{time.Now(), string(d.Position)})
 }
 
+// list are the positions by the time at which their handlers started, those of one moment by their length and number:
+// workers that start in one moment note that in any order.
 func (r *recorder) list() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.runs)
+	slices.SortStableFunc(r.runs, func(a, b noted) int {
+		return cmp.Or(a.at.Compare(b.at), len(a.position)-len(b.position), strings.Compare(a.position, b.position))
+	})
+	var out []string
+	for _, n := range r.runs {
+		out = append(out, n.position)
+	}
+	return out
 }
 
 func TestDeliveriesOfOneKeyRunInOrderAndNeverSideBySide(t *testing.T) {
