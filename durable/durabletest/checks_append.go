@@ -200,6 +200,10 @@ func appendOthersContext(e *env) {
 		})
 	}
 	wg.Wait()
+	ctx, cancel := context.WithCancel(e.Ctx)
+	_, _ = b.Append(ctx, topic, messages("ended", 1, 1)...)
+	cancel()
+	e.append(b, topic, messages("after", 1, 1)...)
 }
 
 func appendReplayPositions(e *env) {

@@ -117,6 +117,10 @@ func fetchContext(e *env) {
 	ctx, cancel := e.Soon()
 	defer cancel()
 	ds, err := c.Fetch(ctx, 2)
+	for err != nil && ctx.Err() == nil {
+		e.Logf("Fetch: %v (transient)", err)
+		ds, err = c.Fetch(ctx, 2)
+	}
 	if err != nil || len(ds) < 1 || len(ds) > 2 {
 		e.Errorf("Fetch of at most 2: got %d and %v", len(ds), err)
 	}

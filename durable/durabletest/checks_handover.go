@@ -103,9 +103,16 @@ func twoPhase(e *env) {
 	defer cancel()
 	fresh := messages("fresh", 16*e.Partitions, 4*e.Partitions)
 	e.append(b, topic, fresh...)
+	finished := map[string]bool{}
+	for _, m := range all {
+		finished[id(m)] = true
+	}
 	select {
 	case ds := <-got:
 		for _, d := range ds {
+			if finished[id(d.Message)] {
+				e.Errorf("message %s went to the next owner while the old one held it", id(d.Message))
+			}
 			if claims[d.Claim.Partition()] == nil || !claims[d.Claim.Partition()].Lost() {
 				e.Errorf("partition %d has two owners", d.Claim.Partition())
 			}

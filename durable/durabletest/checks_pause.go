@@ -2,7 +2,6 @@ package durabletest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -41,7 +40,20 @@ func fullPartition(e *env) {
 	var mu sync.Mutex
 	var order []string
 	var m durable.Monitor
-	done := make(chan error, 1)
+	done := make(chan error, 1) // what Process returns
+	end := func() error {
+		stop()
+		return e.Within("Process, whose context ended", func(ctx context.Context) error {
+			select {
+			case err := <-done:
+				done <- err
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}
+	defer func() { _ = end() }() // also where the check ends early
 	go func() {
 		done <- durable.Process(ctx, b, g, func(msg *message.Message) error {
 			d, _ := durable.DeliveryOf(msg.Context())
@@ -70,8 +82,7 @@ func fullPartition(e *env) {
 	e.until(ctx, "the sibling to be handled", handled(100))
 	close(free)
 	e.until(ctx, "everything to be handled", handled(200))
-	stop()
-	if err := <-done; err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := end(); err != nil {
 		e.Errorf("Process: got %v, want nil", err)
 	}
 	for i, got := range order[100:] {

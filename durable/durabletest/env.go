@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -136,9 +137,18 @@ func (e *env) fetch(c durable.Consumer, n int, answer bool) []durable.Delivery {
 	return out
 }
 
-// quiet returns what Fetch gives within Quiet.
-func (e *env) quiet(c durable.Consumer) []durable.Delivery {
-	ctx, cancel := context.WithTimeout(e.Ctx, e.Quiet)
+// quiet returns what Fetch gives within Quiet, and within two shorter looks after it: a process that stood still has
+// seen nothing of the first.
+func (e *env) quiet(c durable.Consumer) (out []durable.Delivery) {
+	for _, d := range []time.Duration{e.Quiet, e.Quiet / 8, e.Quiet / 8} {
+		out = append(out, e.look(c, d)...)
+	}
+	return out
+}
+
+// look returns what Fetch gives within d.
+func (e *env) look(c durable.Consumer, d time.Duration) []durable.Delivery {
+	ctx, cancel := context.WithTimeout(e.Ctx, d)
 	defer cancel()
 	var out []durable.Delivery
 	for ctx.Err() == nil {

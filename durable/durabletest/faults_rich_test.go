@@ -279,8 +279,6 @@ func TestAPauserPassesTheChecksOfPauses(t *testing.T) {
 	s := suite()
 	s.Checks = pauseChecks()
 	s.Passes(t, func(t testing.TB) Harness {
-		h := harness(t, memory.Config{}, pausers(func(*pausing) {})(t))
-		h.Patience = 30 * time.Second
-		return h
+		return harness(t, memory.Config{}, pausers(func(*pausing) {})(t))
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -32,7 +31,9 @@ func TestEveryFaultIsCaughtByTheCheckOfItsPromise(t *testing.T) {
 	var faults []conformance.Fault[Harness]
 	for _, f := range slices.Concat(appendFaults(), groupFaults(), startFaults(), rangeFaults(), adminFaults(), capabilityFaults(), otherFaults(), richFaults(), managedFaults(), pauseFaults()) {
 		faults = append(faults, conformance.Fault[Harness]{Name: f.name, Check: f.check, Harness: func(t testing.TB) Harness {
-			return harness(t, f.cfg, f.wrap(t))
+			h := harness(t, f.cfg, f.wrap(t))
+			h.Patience = impatient
+			return h
 		}})
 	}
 	if len(faults) < 20 {
@@ -43,9 +44,7 @@ func TestEveryFaultIsCaughtByTheCheckOfItsPromise(t *testing.T) {
 
 func TestTheCorrectBackendPassesEveryCheck(t *testing.T) {
 	suite().Passes(t, func(t testing.TB) Harness {
-		h := harness(t, memory.Config{}, func(b durable.Backend) durable.Backend { return b })
-		h.Patience = 30 * time.Second
-		return h
+		return harness(t, memory.Config{}, func(b durable.Backend) durable.Backend { return b })
 	})
 }
 

@@ -206,7 +206,10 @@ func decodes(next durable.Backend) durable.Backend {
 	})
 }
 
-// harness is memory, wrapped.
+// impatient is how long a check of a broken backend waits for what never comes.
+const impatient = time.Second
+
+// harness is memory, wrapped. Its patience is that of a correct backend.
 func harness(t testing.TB, cfg memory.Config, wrap func(durable.Backend) durable.Backend) Harness {
 	t.Helper()
 	cfg.Store = memory.NewStore()
@@ -224,7 +227,6 @@ func harness(t testing.TB, cfg memory.Config, wrap func(durable.Backend) durable
 		}
 	}
 	return Harness{
-		Patience: time.Second,
 		New: func(t testing.TB) durable.Backend {
 			b, err := memory.New(cfg)
 			must(t, err)
