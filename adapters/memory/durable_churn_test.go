@@ -53,7 +53,7 @@ func (w *worker) handle(d durable.Delivery) error {
 }
 
 func TestMembersComeAndGoWithoutLossDisorderOrTwoOwners(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	b := newBackend(t, memory.Config{Partitions: 5})
 	var history durabletest.History

@@ -30,7 +30,7 @@ func TestAStuckPartitionLeavesItsSiblingsGoing(t *testing.T) {
 			}
 		}
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	free := make(chan struct{})
 	var ofStuck, ofOther atomic.Int64
