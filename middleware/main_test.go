@@ -12,5 +12,5 @@ import (
 func TestMain(m *testing.M) {
 	testenv.RunHelper(crashing())
 	testenv.SideBySide(4)
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+	goleak.VerifyTestMain(m, testenv.Leaks()...)
 }

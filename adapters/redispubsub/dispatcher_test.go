@@ -12,10 +12,9 @@ import (
 	"github.com/dualstream/dualstream/realtime"
 )
 
-// TestMain ignores links of the proxy whose client left amid a write: they keep their sender for ever.
 func TestMain(m *testing.M) {
 	testenv.SideBySide(4)
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"))
+	goleak.VerifyTestMain(m, testenv.Leaks()...)
 }
 
 func TestADispatcherRecoversFromEveryFault(t *testing.T) {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		"competitor": func() { processMember(durable.None) },
 	})
 	testenv.SideBySide(4)
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, testenv.Leaks()...)
 }
 
 // processMember is a member in a process of its own. Handlers take 20 ms and note start and end in a list on the

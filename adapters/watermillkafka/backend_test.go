@@ -22,10 +22,7 @@ import (
 	"github.com/dualstream/dualstream/realtime/realtimetest"
 )
 
-func TestMain(m *testing.M) {
-	// go-metrics, which sarama uses, has one ticker for the life of the process.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
 
 func open(t testing.TB, cfg watermillkafka.Config) durable.Backend {
 	t.Helper()

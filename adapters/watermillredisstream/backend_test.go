@@ -17,7 +17,7 @@ import (
 	"github.com/dualstream/dualstream/realtime/realtimetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
 
 func config(t testing.TB) watermillredisstream.Config {
 	return watermillredisstream.Config{Addrs: []string{testenv.Redis(t)}, ClaimIdle: 2 * time.Second}

@@ -22,10 +22,7 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-// TestMain ignores the clock of sarama's metrics: there is one for the life of a process.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
 
 // fill stores 20 events in a topic of 3 partitions, of which the group has acknowledged the first 12.
 func fill(t *testing.T, b durable.Backend, topic, group string) {

@@ -4,9 +4,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-// TestMain ignores the clock of sarama's metrics: there is one for the life of a process.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }

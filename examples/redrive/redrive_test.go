@@ -19,10 +19,7 @@ import (
 	"github.com/dualstream/dualstream/middleware"
 )
 
-// TestMain ignores the clock of sarama's metrics: there is one for the life of a process.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
 
 // fail has n events of topic fail in group billing, on a Redis server that config names.
 func fail(t *testing.T, n int) (b durable.Backend, config, topic string) {

@@ -32,7 +32,7 @@ const (
 
 func TestMain(m *testing.M) {
 	testenv.RunHelper(map[string]func(){"terminal": terminal})
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")) // of sarama
+	goleak.VerifyTestMain(m, testenv.Leaks()...)
 }
 
 // terminal is the command in a process of its own, with the arguments of T_ARGS.

@@ -24,8 +24,7 @@ const lease = 3 * time.Second
 func TestMain(m *testing.M) {
 	testenv.RunHelper(map[string]func(){"member": processMember})
 	testenv.SideBySide(6)
-	// go-metrics, which sarama uses, has one ticker for the life of the process.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+	goleak.VerifyTestMain(m, testenv.Leaks()...)
 }
 
 // backend is what all adapters here can do.

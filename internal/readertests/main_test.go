@@ -19,8 +19,7 @@ import (
 func TestMain(m *testing.M) {
 	testenv.RunHelper(nil)
 	testenv.SideBySide(4)
-	// go-metrics, which sarama uses, has one ticker for the life of the process.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+	goleak.VerifyTestMain(m, testenv.Leaks()...)
 }
 
 // store is a backend under test, and how its topics are trimmed.

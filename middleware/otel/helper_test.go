@@ -29,10 +29,7 @@ var (
 	silent     = slog.New(slog.NewTextHandler(io.Discard, nil))
 )
 
-// TestMain ignores the clock of sarama's metrics: there is one for the life of a process.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
 
 // lab is a Telemetry that records.
 type lab struct {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/middleware/prometheus"
 )
 
@@ -24,10 +25,7 @@ var errHandler = errors.New("handler failed")
 
 var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// TestMain ignores the clock of sarama's metrics: there is one for the life of a process.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
 
 func newMetrics(t testing.TB, o prometheus.Options) (*prometheus.Metrics, *prom.Registry) {
 	t.Helper()

@@ -16,7 +16,7 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
 
 func TestManyCallersShareAConnection(t *testing.T) {
 	c := Config{Addr: testenv.Redis(t)}
