@@ -12,6 +12,7 @@ import (
 
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 )
 
 func newBackend(t testing.TB, cfg memory.Config) *memory.Backend {
@@ -47,7 +48,7 @@ func appendAll(t testing.TB, b *memory.Backend, topic string, n int) []durable.P
 }
 
 func TestNothingRunsAfterClose(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer leaktest.None(t, goleak.IgnoreCurrent())
 	b, err := memory.New(memory.Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -5,14 +5,13 @@ import (
 	"slices"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/internal/conformance"
+	"github.com/dualstream/dualstream/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // fault is a backend that breaks one promise, and the check that must find it.
 type fault struct {

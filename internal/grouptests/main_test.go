@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 
 	"github.com/dualstream/dualstream/adapters/kafka"
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/adapters/redisstream"
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -24,7 +24,7 @@ const lease = 3 * time.Second
 func TestMain(m *testing.M) {
 	testenv.RunHelper(map[string]func(){"member": processMember})
 	testenv.SideBySide(6)
-	goleak.VerifyTestMain(m, testenv.Leaks()...)
+	leaktest.Main(m, testenv.Leaks()...)
 }
 
 // backend is what all adapters here can do.

@@ -7,19 +7,19 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"go.uber.org/goleak"
 
 	"github.com/dualstream/dualstream/adapters/kafka"
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/adapters/redisstream"
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
 	testenv.RunHelper(nil)
 	testenv.SideBySide(4)
-	goleak.VerifyTestMain(m, testenv.Leaks()...)
+	leaktest.Main(m, testenv.Leaks()...)
 }
 
 // store is a backend under test, and how its topics are trimmed.

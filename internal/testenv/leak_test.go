@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/dualstream/dualstream/internal/leaktest"
 )
 
 // own runs a child of its own until it is killed.
@@ -42,7 +44,7 @@ func TestPrivateServersEndWithAKilledOwner(t *testing.T) {
 }
 
 func TestTestsLeaveNothingBehind(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer leaktest.None(t, append(Leaks(), goleak.IgnoreCurrent())...)
 	var pids []int
 	t.Run("servers", func(t *testing.T) {
 		Redis(t)
