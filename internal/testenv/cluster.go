@@ -14,8 +14,9 @@ import (
 const (
 	clusterMasters = 3
 	clusterSlots   = 16384
-	// nodeTimeout is after how many milliseconds of silence a node counts as dead.
-	nodeTimeout = 2000
+	// nodeTimeout is after how many milliseconds of silence a node counts as dead. With 2 s, a machine short of processor
+	// time may have seen a failover that no test asked for.
+	nodeTimeout = 4000
 )
 
 // ClusterOptions describe a private Redis Cluster. The zero value has no replicas: while a master is down, the cluster
@@ -139,7 +140,9 @@ func (c *Cluster) Nodes() []*RedisServer { return slices.Clone(c.nodes[:clusterM
 
 // Client returns a new client of the whole cluster. It closes with the test.
 func (c *Cluster) Client() *redis.ClusterClient {
-	o := &redis.ClusterOptions{Addrs: c.Addrs(), Password: c.opts.Redis.Password}
+	o := &redis.ClusterOptions{
+		Addrs: c.Addrs(), Password: c.opts.Redis.Password, ReadTimeout: answerTimeout, WriteTimeout: answerTimeout,
+	}
 	client := redis.NewClusterClient(o)
 	c.t.Cleanup(func() { _ = client.Close() })
 	return client

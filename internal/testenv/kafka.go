@@ -11,7 +11,7 @@ import (
 )
 
 // privateSession keeps fault tests quick, and still lets a busy machine pause a broker for a while.
-const privateSession = 3 * time.Second
+const privateSession = 5 * time.Second
 
 // KafkaOptions describe a private Kafka. The zero value is one node.
 type KafkaOptions struct {

@@ -76,7 +76,7 @@ func TestProxyEffects(t *testing.T) {
 
 func TestAThrottledProxyIsSlow(t *testing.T) {
 	r := StartRedis(t, RedisOptions{Proxied: true})
-	c := redis.NewClient(&redis.Options{Addr: r.Addr(), MaxRetries: -1})
+	c := redis.NewClient(&redis.Options{Addr: r.Addr(), MaxRetries: -1, ReadTimeout: soon, WriteTimeout: soon})
 	t.Cleanup(func() { _ = c.Close() })
 	r.Proxy().Throttle(100_000)
 	began := time.Now()

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -111,9 +112,14 @@ func (r *RedisServer) Proxy() *Proxy { return r.proxy }
 // Dir is the directory of the server's data.
 func (r *RedisServer) Dir() string { return filepath.Clean(r.dir) }
 
+// answerTimeout is how long a server may take to answer a client of the tests, on a machine that stands still at times.
+const answerTimeout = 10 * time.Second
+
 // Client returns a new client for looking at the server past the proxy. It closes with the test and does not retry.
 func (r *RedisServer) Client() *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: r.addr, Password: r.opts.Password, MaxRetries: -1})
+	c := redis.NewClient(&redis.Options{
+		Addr: r.addr, Password: r.opts.Password, MaxRetries: -1, ReadTimeout: answerTimeout, WriteTimeout: answerTimeout,
+	})
 	r.t.Cleanup(func() { _ = c.Close() })
 	return c
 }

@@ -17,14 +17,14 @@ const (
 	sentinelMaster = "testenv"
 	sentinels      = 3
 	// masterSilence is when the sentinels call a master dead. With 1 s, a machine short of processor time saw a
-	// second failover, back to the old master.
-	masterSilence = 3 * time.Second
+	// second failover, back to the old master; with 3 s, one that stood still for so long would see one.
+	masterSilence = 5 * time.Second
 	// failoverTimeout bounds what Failover waits for; it takes about 5 s.
 	failoverTimeout = 60 * time.Second
 )
 
 // A Sentinel is a private master with one replica, watched by three sentinels. They call a master dead that has
-// been silent for 3 s.
+// been silent for 5 s.
 type Sentinel struct {
 	t      testing.TB
 	redis  []*RedisServer
