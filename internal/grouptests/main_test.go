@@ -18,8 +18,15 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-// lease is after how long a member that died is followed.
-const lease = 3 * time.Second
+const (
+	// lease is after how long a member that died is followed, in tests in which one does.
+	lease = 6 * time.Second
+	// calm is that time in the other tests: a member that stands still for a while, on a machine short of processor
+	// time, loses nothing.
+	calm = 20 * time.Second
+	// answers is how long a server may take, on such a machine.
+	answers = 30 * time.Second
+)
 
 func TestMain(m *testing.M) {
 	testenv.RunHelper(map[string]func(){"member": processMember})
@@ -41,6 +48,7 @@ type place struct {
 	addrs    []string
 	store    *memory.Store
 	ordering durable.Ordering
+	lease    time.Duration         // defaults to calm
 	redis    redis.UniversalClient // past the adapter; nil where it is not Redis
 }
 
@@ -69,13 +77,14 @@ func (p place) open(t *testing.T) backend {
 
 func connect(ctx context.Context, p place) (backend, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	c := redisstream.Config{LeaseTTL: lease, ClaimIdle: lease, Logger: quiet}
+	c := redisstream.Config{LeaseTTL: p.lease, ClaimIdle: p.lease, AppendTimeout: answers, Logger: quiet}
+	c.Timeout = answers
 	switch p.kind {
 	case "memory":
 		return memory.New(memory.Config{Store: p.store, Logger: quiet})
 	case "kafka":
 		return kafka.Open(ctx, kafka.Config{
-			Brokers: p.addrs, SessionTimeout: lease, CommitInterval: 100 * time.Millisecond, PartitionCheck: 200 * time.Millisecond, Logger: quiet,
+			Brokers: p.addrs, SessionTimeout: p.lease, CommitInterval: 100 * time.Millisecond, PartitionCheck: 200 * time.Millisecond, Logger: quiet,
 		})
 	case "cluster":
 		c.Cluster.Addrs = p.addrs
@@ -127,6 +136,7 @@ func inBothOrders(t *testing.T, p place, test func(t *testing.T, p place)) {
 func at(t *testing.T, p place, test func(t *testing.T, p place)) {
 	t.Run(p.String(), func(t *testing.T) {
 		t.Parallel()
+		p.lease = calm
 		test(t, p)
 	})
 }
@@ -159,9 +169,15 @@ func (p place) flush(t *testing.T, topic string) {
 	must(t, last.FlushAll(t.Context()).Err())
 }
 
+// deadly is p for a test in which members die, or seem to.
+func (p place) deadly() place {
+	p.lease = lease
+	return p
+}
+
 // env tells a process where p is.
 func (p place) env() []string {
-	return []string{"G_KIND=" + p.kind, "G_ADDRS=" + strings.Join(p.addrs, ","), fmt.Sprintf("G_ORDERING=%d", p.ordering)}
+	return []string{"G_KIND=" + p.kind, "G_ADDRS=" + strings.Join(p.addrs, ","), fmt.Sprintf("G_ORDERING=%d", p.ordering), "G_LEASE=" + p.lease.String()}
 }
 
 func must(t *testing.T, err error) {

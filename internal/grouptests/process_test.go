@@ -25,8 +25,13 @@ func processMember() {
 	if os.Getenv("G_ORDERING") == fmt.Sprint(int(durable.None)) {
 		p.ordering = durable.None
 	}
+	var err error
+	if p.lease, err = time.ParseDuration(os.Getenv("G_LEASE")); err != nil {
+		fmt.Println("fault", err)
+		os.Exit(1)
+	}
 	r := run{p: p, topic: os.Getenv("G_TOPIC")}
-	name, log := os.Getenv("G_NAME"), redis.NewClient(&redis.Options{Addr: os.Getenv("G_LOG")})
+	name, log := os.Getenv("G_NAME"), redis.NewClient(&redis.Options{Addr: os.Getenv("G_LOG"), ReadTimeout: answers, MaxRetries: -1})
 	b, err := connect(ctx, p)
 	if err != nil {
 		fmt.Println("fault", err)
@@ -57,9 +62,9 @@ type processes struct {
 
 func newProcesses(t *testing.T, p place) *processes {
 	addr := testenv.Redis(t)
-	log := redis.NewClient(&redis.Options{Addr: addr})
+	log := redis.NewClient(&redis.Options{Addr: addr, ReadTimeout: answers, MaxRetries: -1})
 	t.Cleanup(func() { _ = log.Close() })
-	return &processes{run: newRun(t, p), addr: addr, log: log}
+	return &processes{run: newRun(t, p.deadly()), addr: addr, log: log}
 }
 
 func (p *processes) start(name string) *testenv.Process {
@@ -69,6 +74,14 @@ func (p *processes) start(name string) *testenv.Process {
 func (p *processes) note(line string) {
 	p.t.Helper()
 	must(p.t, p.log.RPush(p.t.Context(), p.topic+":log", line).Err())
+}
+
+// died notes that name was killed or frozen, behind all that it noted itself: what it has sent and the server has not
+// read yet is read before the answer of a command that is sent now.
+func (p *processes) died(name string) {
+	p.t.Helper()
+	p.lines()
+	p.note("died " + name)
 }
 
 func (p *processes) lines() []string {
@@ -135,7 +148,7 @@ func TestAMemberIsKilledAmidHandlers(t *testing.T) {
 		one, two := p.start("one"), p.start("two")
 		p.awaitBacklog("one", "two")
 		one.Kill()
-		p.note("died one")
+		p.died("one")
 		p.publish(200)
 		p.judge()
 		two.Kill()
@@ -153,7 +166,7 @@ func TestAMemberThatStoodStillForLongerThanItsLeaseHarmsNothing(t *testing.T) {
 		other := p.start("other")
 		p.awaitBacklog("zombie", "other")
 		zombie.Freeze()
-		p.note("died zombie")
+		p.died("zombie")
 		p.publish(200)
 		p.awaitCommitted()
 		before := p.count("start zombie")

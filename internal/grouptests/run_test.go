@@ -20,7 +20,7 @@ import (
 const (
 	partitions = 4
 	keys       = 16
-	soon       = time.Minute
+	soon       = 2 * time.Minute
 )
 
 // run is a group on a topic, and what it did.

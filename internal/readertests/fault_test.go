@@ -17,7 +17,9 @@ func TestAReaderOutlivesItsConnection(t *testing.T) {
 		proxy := testenv.NewProxy(t, testenv.Redis(t))
 		b, err := redisstream.Open(t.Context(), redisstream.Config{Connection: redisstream.Connection{Addr: proxy.Addr()}})
 		read := opened(t, b, b, err)
-		b, err = redisstream.Open(t.Context(), redisstream.Config{Connection: redisstream.Connection{Addr: testenv.Redis(t)}})
+		b, err = redisstream.Open(t.Context(), redisstream.Config{
+			Connection: redisstream.Connection{Addr: testenv.Redis(t), Timeout: answers}, AppendTimeout: answers,
+		})
 		outlives(t, read, opened(t, b, b, err), fast, proxy.Cut, proxy.Restore)
 	})
 	t.Run("kafka", func(t *testing.T) {

@@ -16,8 +16,13 @@ func (s store) fetch(t *testing.T, g durable.Group, n int) (ids []string) {
 	t.Helper()
 	c, err := s.Consume(soon(t), g)
 	must(t, err)
+	ctx := soon(t)
 	for len(ids) < n {
-		ds, err := c.Fetch(soon(t), n-len(ids))
+		ds, err := c.Fetch(ctx, n-len(ids))
+		if err != nil && ctx.Err() == nil {
+			t.Logf("Fetch: %v (transient)", err)
+			continue
+		}
 		must(t, err)
 		for _, d := range ds {
 			ids = append(ids, d.Message.UUID)
