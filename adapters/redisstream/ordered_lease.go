@@ -101,16 +101,25 @@ func (c *ordered) tellRemade(p place) {
 // next one begins at the oldest entry.
 func (c *ordered) remake(ctx context.Context, o *tenure) error {
 	c.tellRemade(o.place)
+	c.mu.Lock()
+	before := o.read()
+	c.mu.Unlock()
 	info, _, err := c.b.info(ctx, o.key)
 	if err != nil {
 		return fmt.Errorf("redisstream: stream of %q: %w", o.topic, err)
 	}
 	c.mu.Lock()
 	id := formatID(o.position.ms, o.position.seq)
-	o.entries = -1
-	o.restart = compareIDs(info.LastGeneratedID, id) < 0
-	if o.restart {
+	restart := compareIDs(info.LastGeneratedID, id) < 0
+	if restart && o.read() != before { // since the server was asked: perhaps of a stream that it did not have then
+		c.mu.Unlock()
+		c.renewNow()
+		return nil
+	}
+	o.entries, o.restart = -1, restart
+	if restart {
 		id = beginning
+		c.drain(o) // what is read from now on is the next tenure's to hand out
 	}
 	c.mu.Unlock()
 	err = c.b.enrollAt(ctx, c.group, o.place, id)

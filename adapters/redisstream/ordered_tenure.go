@@ -148,6 +148,14 @@ func (c *ordered) advance(o *tenure) {
 	}
 }
 
+// read is the last entry that was read, or the position. The caller holds mu.
+func (o *tenure) read() entryNo {
+	if n := len(o.window.slots); n > 0 {
+		return o.window.slots[n-1].no
+	}
+	return o.position
+}
+
 // commitCall moves the position to where o is. The caller holds mu.
 func (c *ordered) commitCall(o *tenure) call {
 	return call{commitScript, o.keys, []any{o.token, c.group.Name, formatID(o.position.ms, o.position.seq), o.entries}}
