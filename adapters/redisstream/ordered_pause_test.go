@@ -14,7 +14,7 @@ import (
 )
 
 func TestPartitionsThatArePausedAndResumedKeepTheirOrder(t *testing.T) {
-	f := newFleet(t, testenv.Redis(t), 3, 3*time.Second)
+	f := newFleet(t, testenv.Redis(t), 3, calm)
 	b := open(t, f.cfg)
 	const n = 3000
 	msgs := make([]*message.Message, n)

@@ -2,22 +2,28 @@ package redisstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/durable/durabletest"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-const processLease = 2 * time.Second
+const (
+	processLease = 2 * time.Second
+	processParts = 4
+	processWide  = 4 // handlers of a member
+)
 
 func TestMain(m *testing.M) {
 	testenv.RunHelper(map[string]func(){
@@ -25,35 +31,90 @@ func TestMain(m *testing.M) {
 		"competitor": func() { processMember(durable.None) },
 	})
 	testenv.SideBySide(4)
-	goleak.VerifyTestMain(m, testenv.Leaks()...)
+	leaktest.Main(m, testenv.Leaks()...)
 }
 
-// processMember is a member in a process of its own. Handlers take 20 ms and note start and end in a list on the
-// server, whose order is that of all processes.
+// notes is how a member in a process of its own writes what it does to a list on the server, whose order is that of all
+// processes. A broker that stands still does not make it write twice.
+type notes struct {
+	raw       *redis.Client
+	name, log string
+	leaseKey  func(*message.Message) string // nil: nobody leases anything
+}
+
+// noteScript adds ARGV[2] to the list KEYS[1] where the lease KEYS[2] is one of the member ARGV[1], else what follows.
+var noteScript = redis.NewScript(`
+local owner = redis.call('GET', KEYS[2])
+if owner and string.find(owner, ARGV[1] .. ':', 1, true) == 1 then
+  redis.call('RPUSH', KEYS[1], ARGV[2])
+  return 1
+end
+if ARGV[3] ~= '' then redis.call('RPUSH', KEYS[1], ARGV[3]) end
+return 0`)
+
+func (n *notes) line(what string, m *message.Message) string {
+	return strings.Join([]string{what, n.name, durable.Key(m), m.UUID}, " ")
+}
+
+// add notes what happens to m.
+func (n *notes) add(what string, m *message.Message) error {
+	return n.raw.RPush(context.Background(), n.log, n.line(what, m)).Err()
+}
+
+// start tells whether the handler of m may begin: not where the member stood still on the way until its lease ended.
+func (n *notes) start(m *message.Message) (bool, error) {
+	if n.leaseKey == nil {
+		return true, n.add("start", m)
+	}
+	return noteScript.Run(context.Background(), n.raw, []string{n.log, n.leaseKey(m)}, n.name, n.line("start", m), n.line("late", m)).Bool()
+}
+
+// end notes that m is handled, or that its handler was cut off: by then or, where the lease has ended, soon.
+func (n *notes) end(m *message.Message) error {
+	if n.leaseKey == nil && m.Context().Err() == nil {
+		return n.add("end", m)
+	}
+	if m.Context().Err() == nil {
+		held, err := noteScript.Run(context.Background(), n.raw, []string{n.log, n.leaseKey(m)}, n.name, n.line("end", m), "").Bool()
+		if held || err != nil {
+			return err
+		}
+	}
+	select {
+	case <-m.Context().Done():
+		return fmt.Errorf("%w: %w", m.Context().Err(), n.add("cut", m))
+	case <-time.After(10 * time.Second):
+		return n.add("end", m) // beside the next owner
+	}
+}
+
+// processMember is a member in a process of its own. Handlers take 20 ms.
 func processMember(ordering durable.Ordering) {
-	addr, topic, name, log := os.Getenv("T_ADDR"), os.Getenv("T_TOPIC"), os.Getenv("T_NAME"), os.Getenv("T_LOG")
+	addr, topic, name := os.Getenv("T_ADDR"), os.Getenv("T_TOPIC"), os.Getenv("T_NAME")
 	ctx := context.Background()
-	raw := redis.NewClient(&redis.Options{Addr: addr})
+	n := &notes{
+		raw:  redis.NewClient(&redis.Options{Addr: addr, ReadTimeout: time.Minute, MaxRetries: -1}),
+		name: name, log: os.Getenv("T_LOG"),
+	}
+	if ordering == durable.PerKey {
+		n.leaseKey = func(m *message.Message) string {
+			return newPlace(topic, durable.Partition(durable.Key(m), processParts), processParts).leaseKey("g")
+		}
+	}
 	b, err := Open(ctx, Config{Connection: Connection{Addr: addr}, LeaseTTL: processLease, ClaimIdle: processLease})
 	if err != nil {
 		fmt.Println("fault", err)
 		os.Exit(1)
 	}
-	note := func(what string, m *message.Message) error {
-		return raw.RPush(ctx, log, strings.Join([]string{what, name, durable.Key(m), m.UUID}, " ")).Err()
-	}
 	err = durable.Process(ctx, b, durable.Group{Name: "g", Member: name, Topics: durable.Topics(topic), Ordering: ordering}, func(m *message.Message) error {
-		if err := note("start", m); err != nil {
-			return err
+		if begun, err := n.start(m); !begun {
+			return errors.Join(err, errors.New("the lease has ended"))
 		}
 		timer := time.NewTimer(20 * time.Millisecond)
 		defer timer.Stop()
 		<-timer.C
-		if err := m.Context().Err(); err != nil {
-			return fmt.Errorf("%w: %w", err, note("cut", m))
-		}
-		return note("end", m)
-	}, durable.ProcessOptions{Concurrency: 4})
+		return n.end(m)
+	}, durable.ProcessOptions{Concurrency: processWide})
 	fmt.Println("fault", err)
 }
 
@@ -67,7 +128,7 @@ type processes struct {
 
 func newProcesses(t *testing.T) *processes {
 	addr := testenv.Redis(t)
-	f := newFleet(t, addr, 4, processLease)
+	f := newFleet(t, addr, processParts, processLease)
 	return &processes{fleet: f, raw: client(t, addr), b: open(t, f.cfg), log: f.topic + ":log"}
 }
 
@@ -104,10 +165,47 @@ func (p *processes) awaitLines(n int, prefix string) {
 	testenv.Await(p.t, time.Minute, func() bool { return p.count(prefix) >= n }, fmt.Sprintf("%d lines %q", n, prefix))
 }
 
-// judgeLog replays the list into the history, in which a member that was killed or frozen ends at once, and judges.
-func (p *processes) judgeLog(promise durabletest.Promise) durabletest.Report {
+// feed publishes until there are n lines that begin with prefix: other members may have taken much.
+func (p *processes) feed(n int, prefix string) {
 	p.t.Helper()
 	testenv.Await(p.t, time.Minute, func() bool {
+		if p.count("start") > len(p.sent)-100 {
+			p.publish(p.b, 100)
+		}
+		return p.count(prefix) >= n
+	}, fmt.Sprintf("%d lines %q", n, prefix))
+}
+
+// awaitOwners waits until each of names owns something.
+func (p *processes) awaitOwners(names ...string) {
+	p.t.Helper()
+	testenv.Await(p.t, time.Minute, func() bool {
+		owners := strings.Fields(p.owners())
+		return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(owners, name) })
+	}, fmt.Sprintf("each of %q owns something", names))
+}
+
+// handledIn is which of the runs that start in lines came to their end there: those that were cut off did not.
+func handledIn(lines []string) map[int]bool {
+	started, handled := map[string]int{}, map[int]bool{}
+	for i, l := range lines {
+		w := append(strings.Fields(l), "", "", "")
+		switch w[0] {
+		case "start":
+			started[w[1]+w[3]] = i
+		case "end":
+			handled[started[w[1]+w[3]]] = true
+		}
+	}
+	return handled
+}
+
+// judgeLog replays the list into the history, in which a member that was killed or frozen ends at once, and judges. What a
+// handler did that was cut off ends where another one begins: having stood still, it could not note in time, or before it was
+// killed, that its claim was over.
+func (p *processes) judgeLog(promise durabletest.Promise) durabletest.Report {
+	p.t.Helper()
+	testenv.Await(p.t, 2*time.Minute, func() bool {
 		lag, err := p.b.Lag(p.t.Context(), "g", p.topic)
 		for _, l := range lag {
 			if err != nil || l.Lag != 0 || l.Pending != 0 {
@@ -120,12 +218,26 @@ func (p *processes) judgeLog(promise durabletest.Promise) durabletest.Report {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	finish := map[string]func(){}
-	for _, l := range lines {
+	finish, handled := map[string]func(){}, handledIn(lines)
+	late := map[string][]func(){} // by key: runs that were cut off
+	for i, l := range lines {
 		w := append(strings.Fields(l), "", "", "")
 		switch run := w[1] + w[3]; w[0] {
 		case "start":
-			finish[run] = p.history.Started(w[1], w[2], w[3])
+			for _, end := range late[w[2]] {
+				end()
+			}
+			late[w[2]] = nil
+			end := p.history.Started(w[1], w[2], w[3])
+			if !handled[i] {
+				late[w[2]] = append(late[w[2]], end)
+			}
+			before := finish[run]
+			finish[run] = func() {
+				if end(); before != nil { // of a claim that was lost
+					before()
+				}
+			}
 		case "end", "cut":
 			finish[run]()
 		case "died":
@@ -143,9 +255,10 @@ func TestAMemberIsKilledAmidHandlers(t *testing.T) {
 	t.Parallel()
 	p := newProcesses(t)
 	one, two := p.start("one"), p.start("two")
+	p.awaitOwners("one", "two")
 	p.publish(p.b, 600)
-	p.awaitLines(40, "start one")
-	p.awaitLines(40, "start two")
+	p.feed(40, "start one")
+	p.feed(40, "start two")
 	one.Kill()
 	died := time.Now()
 	p.note("died one")
@@ -162,22 +275,27 @@ func TestAMemberIsKilledAmidHandlers(t *testing.T) {
 func TestAMemberThatStoodStillForLongerThanItsLeaseStartsNothingMore(t *testing.T) {
 	t.Parallel()
 	p := newProcesses(t)
-	zombie := p.start("zombie")
+	zombie, other := p.start("zombie"), p.start("other")
+	p.awaitOwners("zombie", "other")
 	p.publish(p.b, 400)
-	p.awaitLines(20, "start zombie")
-	other := p.start("other")
-	p.awaitLines(20, "start other")
+	p.feed(20, "start zombie")
+	p.feed(20, "start other")
 	zombie.Freeze()
 	p.note("died zombie")
 	p.publish(p.b, 200)
-	p.awaitLines(p.count("start other")+100, "start other")
+	p.feed(p.count("start other")+100, "start other")
 	testenv.Await(t, time.Minute, func() bool { return p.owners() == "other" }, "the other member owns every partition")
 	before := p.count("start zombie")
 	zombie.Thaw()
-	testenv.Await(t, time.Minute, func() bool { return strings.Contains(p.owners(), "zombie") }, "the member that stood still is back")
+	p.awaitOwners("zombie") // it is back
 	p.publish(p.b, 200)
-	p.awaitLines(before+1, "start zombie")
+	p.feed(before+1, "start zombie")
 	p.judgeLog(broken)
+	// Handlers were on their way to the list when it was frozen, and when the machine has it stand still once more. What
+	// was fetched and queued behind them, by the hundred, must not follow.
+	if n := p.count("late zombie"); n > 2*processWide {
+		t.Errorf("got %d handlers that began without the lease, want at most the %d that were beginning", n, 2*processWide)
+	}
 	zombie.Kill()
 	other.Kill()
 }
@@ -187,8 +305,8 @@ func (p *processes) owners() string {
 	p.t.Helper()
 	seen := map[string]bool{}
 	var names []string
-	for i := range 4 {
-		token, err := p.raw.Get(p.t.Context(), newPlace(p.topic, i, 4).leaseKey("g")).Result()
+	for i := range processParts {
+		token, err := p.raw.Get(p.t.Context(), newPlace(p.topic, i, processParts).leaseKey("g")).Result()
 		name, _, _ := strings.Cut(token, ":")
 		if err == nil && !seen[name] {
 			seen[name] = true

@@ -31,7 +31,7 @@ func owned(c durable.Consumer) []int {
 // awaitSpread waits until cs own n partitions, evenly.
 func awaitSpread(t *testing.T, n int, cs ...durable.Consumer) {
 	t.Helper()
-	testenv.Await(t, 30*time.Second, func() bool {
+	testenv.Await(t, time.Minute, func() bool {
 		var all []int
 		least, most := n, 0
 		for _, c := range cs {
@@ -63,7 +63,7 @@ func TestPartitionsAreSpreadEvenlyAsMembersComeAndGo(t *testing.T) {
 }
 
 func TestARollingDeployHandlesEachEventOnceInOrder(t *testing.T) {
-	f := newFleet(t, testenv.Redis(t), 12, 5*time.Second)
+	f := newFleet(t, testenv.Redis(t), 12, calm)
 	b := open(t, f.cfg)
 	var leave []func()
 	for i := range 10 {
@@ -83,7 +83,7 @@ func TestManyMembersComeAndGo(t *testing.T) {
 	if soaking() {
 		members, events = 200, 100
 	}
-	f := newFleet(t, testenv.Redis(t), 8, 5*time.Second)
+	f := newFleet(t, testenv.Redis(t), 8, calm)
 	b := open(t, f.cfg)
 	r := rand.New(rand.NewPCG(3, 4))
 	var here []func()
@@ -104,7 +104,7 @@ func TestManyMembersComeAndGo(t *testing.T) {
 }
 
 func TestClocksOffByAnHourChangeNothing(t *testing.T) {
-	f := newFleet(t, testenv.Redis(t), 6, 3*time.Second)
+	f := newFleet(t, testenv.Redis(t), 6, calm)
 	b := open(t, f.cfg)
 	off := func(d time.Duration) func(*Backend) {
 		return func(b *Backend) { b.clock = func() time.Time { return time.Now().Add(d) } }
@@ -210,7 +210,7 @@ func TestAFullWindowStopsReadingAndSaysSo(t *testing.T) {
 	t.Parallel()
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 	l := &logs{}
-	b := open(t, Config{Connection: Connection{Addr: addr}, LeaseTTL: 2 * time.Second, Logger: slog.New(slog.NewTextHandler(l, nil))})
+	b := open(t, Config{Connection: Connection{Addr: addr}, LeaseTTL: 8 * time.Second, Logger: slog.New(slog.NewTextHandler(l, nil))})
 	for i := range 6 {
 		store(t, b, topic, 1000*i, 1000*i+1000)
 	}
@@ -219,7 +219,7 @@ func TestAFullWindowStopsReadingAndSaysSo(t *testing.T) {
 	if err := c.Ack(t.Context(), ds[1:]...); err != nil {
 		t.Error(err)
 	}
-	testenv.Await(t, 30*time.Second, func() bool { return l.count("waits for one unfinished delivery") == 1 }, "the log names what is waited for")
+	testenv.Await(t, time.Minute, func() bool { return l.count("waits for one unfinished delivery") == 1 }, "the log names what is waited for")
 	if l.count("position="+string(ds[0].Position)) != 1 {
 		t.Errorf("the log does not name %s", ds[0].Position)
 	}

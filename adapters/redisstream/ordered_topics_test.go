@@ -61,7 +61,7 @@ func TestTopicsAreAddedAndRemovedWhileAMemberRuns(t *testing.T) {
 
 func TestPartitionsThatAreAddedAreNoticed(t *testing.T) {
 	addr := testenv.Redis(t)
-	f := newFleet(t, addr, 2, 3*time.Second)
+	f := newFleet(t, addr, 2, calm)
 	b := open(t, f.cfg)
 	f.member("one")
 	f.member("two")
@@ -72,7 +72,7 @@ func TestPartitionsThatAreAddedAreNoticed(t *testing.T) {
 	if err := client(t, addr).HSet(t.Context(), topicKey(f.topic), fieldParts, 5).Err(); err != nil { // by hand, while it is empty
 		t.Fatal(err)
 	}
-	testenv.Await(t, 30*time.Second, func() bool { n, err := b.partitions(t.Context(), f.topic); return n == 5 && err == nil }, "the writer sees it")
+	testenv.Await(t, time.Minute, func() bool { n, err := b.partitions(t.Context(), f.topic); return n == 5 && err == nil }, "the writer sees it")
 	f.publish(b, 300)
 	f.judge(b, orderly)
 }
