@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/redis/go-redis/v9"
@@ -33,6 +32,10 @@ func halfDone(t *testing.T, c *redis.Client, stream, group string, entry func(n 
 		if err := c.XAck(ctx, stream, group, e.ID).Err(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	abandoned := []any{"XCLAIM", stream, group, "theirs", 0, read[0].Messages[3].ID, "IDLE", (2 * defaultClaimIdle).Milliseconds(), "JUSTID"}
+	if err := c.Do(ctx, abandoned...).Err(); err != nil { // long ago
+		t.Fatal(err)
 	}
 }
 
@@ -63,7 +66,7 @@ func TestAGroupOfAHandWrittenLoopGoesOnHereAndBack(t *testing.T) {
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 	c := client(t, addr)
 	halfDone(t, c, topic, "loop", func(n string) []any { return []any{"ticketID", n} })
-	wantRest(t, open(t, Config{Connection: Connection{Addr: addr}, Marshaller: fields{}, ClaimIdle: time.Second}), topic, "loop")
+	wantRest(t, open(t, Config{Connection: Connection{Addr: addr}, Marshaller: fields{}}), topic, "loop")
 	if err := c.XAdd(soon(t), &redis.XAddArgs{Stream: topic, Values: []any{"ticketID", "6"}}).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -99,5 +102,5 @@ func TestASinkOfPulseGoesOnHereUnderATopicsName(t *testing.T) {
 	if err := c.Rename(soon(t), "pulse:stream:"+topic, topic).Err(); err != nil {
 		t.Fatal(err)
 	}
-	wantRest(t, open(t, Config{Connection: Connection{Addr: addr}, Marshaller: pulse{}, ClaimIdle: time.Second}), topic, "sink")
+	wantRest(t, open(t, Config{Connection: Connection{Addr: addr}, Marshaller: pulse{}}), topic, "sink")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -37,7 +38,7 @@ func events(n int) []*message.Message {
 }
 
 func TestReplaySelectsByPositionAndTime(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer leaktest.None(t, goleak.IgnoreCurrent())
 	b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
 	for _, id := range []string{"1000-0", "2000-0", "3000-0", "4000-0"} {
 		if err := b.control.XAdd(t.Context(), &redis.XAddArgs{Stream: topic, ID: id, Values: []any{fieldUUID, id}}).Err(); err != nil {
@@ -121,7 +122,7 @@ func TestTrimmingThatOvertakesAReplayIsNoSilentGap(t *testing.T) {
 }
 
 func TestCloseEndsAReplayThatFollows(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer leaktest.None(t, goleak.IgnoreCurrent())
 	b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
 	if _, err := b.Append(t.Context(), topic, event(1)); err != nil {
 		t.Fatal(err)
@@ -146,7 +147,7 @@ func TestCloseEndsAReplayThatFollows(t *testing.T) {
 }
 
 func TestAReplayStopsWithItsCaller(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer leaktest.None(t, goleak.IgnoreCurrent())
 	b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
 	if _, err := b.Append(t.Context(), topic, events(3)...); err != nil {
 		t.Fatal(err)

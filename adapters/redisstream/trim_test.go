@@ -125,9 +125,9 @@ func TestTopicsAreTrimmedInTheBackground(t *testing.T) {
 				readBy(t, b, c.spec.Name, "g", 0)
 				store(t, b, c.spec.Name, 300, 700)
 			}
-			testenv.Await(t, 20*time.Second, func() bool { return length(b, c.spec.Name) == c.want }, fmt.Sprint(c.want, " entries are left"))
+			testenv.Await(t, time.Minute, func() bool { return length(b, c.spec.Name) == c.want }, fmt.Sprint(c.want, " entries are left"))
 			counted := func() bool { got := b.Stats(); return got.Trimmed > 0 && (got.TrimmedUnread > 0) == c.cfg.AllowUnread }
-			testenv.Await(t, 20*time.Second, counted, "trimmed entries are counted once the server has told of them, unread ones apart")
+			testenv.Await(t, time.Minute, counted, "trimmed entries are counted once the server has told of them, unread ones apart")
 		})
 	}
 	b := open(t, Config{Connection: Connection{Addr: addr}, MaxLen: 50, ExactTrim: true})
@@ -140,14 +140,14 @@ func TestTopicsAreTrimmedInTheBackground(t *testing.T) {
 		defer b.trimmer.mu.Unlock()
 		return b.trimmer.topics[topic].held
 	}
-	testenv.Await(t, 20*time.Second, held, "it is noticed that the group holds the topic")
+	testenv.Await(t, time.Minute, held, "it is noticed that the group holds the topic")
 	if n := length(b, topic); n != 290 {
 		t.Errorf("got %d entries, want all that the group has not read", n)
 	}
 	if err := b.control.XGroupDestroy(t.Context(), topic, "g").Err(); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Await(t, 20*time.Second, func() bool { return length(b, topic) == 50 && !held() }, "it is trimmed without the group")
+	testenv.Await(t, time.Minute, func() bool { return length(b, topic) == 50 && !held() }, "it is trimmed without the group")
 }
 
 func TestStreamsEndAfterTheirTTL(t *testing.T) {
