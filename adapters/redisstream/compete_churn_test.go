@@ -19,7 +19,7 @@ import (
 // none before all of them have joined.
 func TestMembersThatComeAndGoHandleEverythingOnce(t *testing.T) {
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
-	b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: 20 * time.Second})
+	b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: time.Minute})
 	const total, generations = 3000, 10
 	side := 6
 	if soaking() {

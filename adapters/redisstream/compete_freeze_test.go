@@ -36,18 +36,17 @@ func TestAMasterThatStandsStillDelaysNoAcksOfOthers(t *testing.T) {
 		of[d.Claim.Partition()] = append(of[d.Claim.Partition()], d)
 	}
 	frozen, key := c.Master(streamKey(topic, 0, 2)), streamKey(topic, 1, 2)
-	serving := c.Master(key).Client()
+	serving, stuck := client(t, c.Master(key).Addr()), client(t, frozen.Addr())
 	frozen.Freeze()
 	defer frozen.Thaw()
 	must(t, member.Ack(t.Context(), of[0]...))
 	for i, d := range of[1] {
 		must(t, member.Ack(t.Context(), d))
 		left := int64(len(of[1]) - i - 1)
-		testenv.Await(t, 20*time.Second, func() bool { return serving.XPending(t.Context(), key, "g").Val().Count == left }, "the entry is acknowledged")
+		testenv.Await(t, 30*time.Second, func() bool { return serving.XPending(t.Context(), key, "g").Val().Count == left }, "the entry is acknowledged")
 	}
 	frozen.Thaw()
-	stuck := frozen.Client()
-	testenv.Await(t, 20*time.Second, func() bool {
+	testenv.Await(t, 30*time.Second, func() bool {
 		return stuck.XPending(t.Context(), streamKey(topic, 0, 2), "g").Val().Count == 0
 	}, "the others are acknowledged, too")
 }

@@ -20,24 +20,24 @@ func TestAServerThatStandsStillIsServedByCompetitorsAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f, r, l := faulty(t, 4)
-			f.ordering, f.cfg.ClaimIdle, f.work = durable.None, 2*time.Second, c.work
+			f.ordering, f.cfg.ClaimIdle, f.work = durable.None, aliveIdle, c.work
 			b := open(t, f.cfg)
 			for i := range 3 {
 				f.member(fmt.Sprint("m", i))
 			}
-			testenv.Await(t, 30*time.Second, func() bool {
+			testenv.Await(t, time.Minute, func() bool {
 				members, err := r.Client().XInfoConsumers(t.Context(), streamKey(f.topic, 3, 4), "g").Result()
 				return err == nil && len(members) == 3
 			}, "the members read")
 			f.publish(b, c.events)
-			testenv.Await(t, 30*time.Second, func() bool { return f.active.Load() >= 6 }, "several members are at work")
+			testenv.Await(t, time.Minute, func() bool { return f.active.Load() >= 6 }, "several members are at work")
 			r.Freeze()
 			begun := time.Now()
-			testenv.Await(t, 30*time.Second, func() bool {
+			testenv.Await(t, time.Minute, func() bool {
 				return l.count("failed, trying again") >= 3 && time.Since(begun) > f.cfg.ClaimIdle+time.Second
 			}, "the members were cut off for longer than ClaimIdle")
 			r.Thaw()
-			testenv.Await(t, 30*time.Second, func() bool { return b.Health(t.Context()) == nil }, "the server serves again")
+			testenv.Await(t, time.Minute, func() bool { return b.Health(t.Context()) == nil }, "the server serves again")
 			f.publish(b, 20)
 			f.judge(b, durabletest.Promise{Exclusive: true})
 		})

@@ -46,7 +46,7 @@ func comes(t *testing.T, r *reader) {
 // TestAClaimWhoseReplyWasLostIsNoticed has the server take an entry over for a member that is not told so.
 func TestAClaimWhoseReplyWasLostIsNoticed(t *testing.T) {
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
-	raw, b := client(t, addr), open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: time.Second})
+	raw, b := client(t, addr), open(t, Config{Connection: Connection{Addr: addr}})
 	must(t, raw.XGroupCreateMkStream(t.Context(), topic, "g", "0").Err())
 	store(t, b, topic, 0, 1)
 	pend(t, raw, topic, "dead", 1)

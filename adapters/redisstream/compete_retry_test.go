@@ -69,7 +69,7 @@ func TestWhatWaitsTakesNothingOfWhatLimitsReading(t *testing.T) {
 			}()
 			select {
 			case <-all:
-			case <-time.After(stuckTime / 2):
+			case <-time.After(4 * stuckTime): // in which a member that counts them takes a few hundred of the thousand
 				t.Errorf("got %d of %d entries of other keys handled", handled.Load(), free)
 			}
 			stop()
@@ -99,11 +99,12 @@ func TestNewEntriesDoNotWaitForRetries(t *testing.T) {
 			return nil
 		}, durable.ProcessOptions{Concurrency: 4})
 	}()
-	testenv.Await(t, stuckTime/2, func() bool { return failed.Load() == 200 }, "all that fail wait for their retry")
+	// A member that counts what waits takes 128, and 64 more after each stuckTime.
+	testenv.Await(t, 2*stuckTime-5*time.Second, func() bool { return failed.Load() == 200 }, "all that fail wait for their retry")
 	crowd(t, b, topic, "free", 1, 1)
 	select {
 	case <-came:
-	case <-time.After(stuckTime / 2):
+	case <-time.After(stuckTime - 5*time.Second):
 		t.Error("the new entry waits")
 	}
 	stop()

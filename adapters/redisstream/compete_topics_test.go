@@ -11,7 +11,7 @@ import (
 
 func TestATopicThatComesBackWaitsForWhatRuns(t *testing.T) {
 	first, second := testenv.Name(t, "t"), testenv.Name(t, "t")
-	b := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}, ClaimIdle: time.Second})
+	b := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}})
 	store(t, b, first, 0, 1)
 	c := join(t, b, competing(first, "m"))
 	running := fetch(t, c, 1)

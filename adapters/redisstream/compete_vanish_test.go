@@ -59,13 +59,13 @@ func TestAGroupThatVanishesIsMadeAgainAndToldOnce(t *testing.T) {
 			for i := range 3 {
 				store(t, b, "t", 10*i, 10*i+10)
 				must(t, c.Ack(t.Context(), fetch(t, c, 10)...))
-				testenv.Await(t, 10*time.Second, func() bool {
+				testenv.Await(t, time.Minute, func() bool {
 					lag, err := b.Lag(t.Context(), "g", "t")
 					return err == nil && lag[0].Pending == 0
 				}, "it is acknowledged")
 				before := log.count("vanished")
 				loss(t, r, "t")
-				testenv.Await(t, 20*time.Second, func() bool {
+				testenv.Await(t, time.Minute, func() bool {
 					_, err := b.Lag(t.Context(), "g", "t")
 					return err == nil && log.count("vanished") > before
 				}, "the loss is noticed")

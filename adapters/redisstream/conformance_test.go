@@ -12,8 +12,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	addr := testenv.Redis(t)
-	client := redis.NewClient(&redis.Options{Addr: addr})
-	t.Cleanup(func() { _ = client.Close() })
+	client := client(t, addr)
 	durabletest.Run(t, durabletest.Harness{
 		New: func(t testing.TB) durable.Backend {
 			return open(t, Config{Connection: Connection{Addr: addr}})

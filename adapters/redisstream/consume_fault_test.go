@@ -16,7 +16,7 @@ import (
 func TestAMemberThatDiedIsFollowedInOrderAndFenced(t *testing.T) {
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 	raw := client(t, addr)
-	b := open(t, Config{Connection: Connection{Addr: addr}, LeaseTTL: 600 * time.Millisecond})
+	b := open(t, Config{Connection: Connection{Addr: addr}})
 	g := durable.Group{Name: "g", Topics: durable.Topics(topic)}
 	zombie := join(t, b, g)
 	store(t, b, topic, 0, 10)
@@ -56,8 +56,9 @@ func TestAMemberThatDiedIsFollowedInOrderAndFenced(t *testing.T) {
 }
 
 func TestAnOrderedMemberGoesOnAfterItsLeaseRanOut(t *testing.T) {
+	t.Parallel()
 	r := testenv.StartRedis(t, testenv.RedisOptions{})
-	b := open(t, Config{Connection: Connection{Addr: r.Addr(), Timeout: 200 * time.Millisecond}, LeaseTTL: 600 * time.Millisecond})
+	b := open(t, Config{Connection: Connection{Addr: r.Addr()}, LeaseTTL: 3 * time.Second})
 	c := join(t, b, durable.Group{Name: "g", Topics: durable.Topics("t")})
 	store(t, b, "t", 0, 1)
 	d := fetch(t, c, 1)[0]
@@ -68,7 +69,7 @@ func TestAnOrderedMemberGoesOnAfterItsLeaseRanOut(t *testing.T) {
 		t.Error("the claim outlives its lease")
 	}
 	r.Thaw()
-	if again := fetch(t, c, 1)[0]; again.Message.UUID != d.Message.UUID || again.Attempt != 2 {
+	if again := fetch(t, c, 1)[0]; again.Message.UUID != d.Message.UUID || again.Attempt < 2 {
 		t.Errorf("got %+v, want the unfinished delivery again", again)
 	}
 }
@@ -77,27 +78,24 @@ func TestCompetingMembersTakeOverFromTheDeadAlone(t *testing.T) {
 	t.Parallel()
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 	raw := client(t, addr)
-	b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: 600 * time.Millisecond})
+	b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: aliveIdle})
 	g := durable.Group{Name: "g", Topics: durable.Topics(topic), Ordering: durable.None, Member: "alive"}
 	alive := join(t, b, g)
 	store(t, b, topic, 0, 1)
-	fetch(t, alive, 1) // in work for longer than ClaimIdle
-	store(t, b, topic, 1, 2)
-	err := raw.XReadGroup(t.Context(), &redis.XReadGroupArgs{Group: "g", Consumer: "dead", Streams: []string{topic, ">"}, Count: 1, Block: -1}).Err()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		t.Fatal(err)
-	}
+	fetch(t, alive, 1)     // in work for longer than ClaimIdle
+	tx := raw.TxPipeline() // before the living one reads it
+	tx.XAdd(t.Context(), &redis.XAddArgs{Stream: topic, Values: []any{"n", "1"}})
+	tx.XReadGroup(t.Context(), &redis.XReadGroupArgs{Group: "g", Consumer: "dead", Streams: []string{topic, ">"}})
+	_, err := tx.Exec(t.Context())
+	must(t, err)
+	abandon(t, raw, topic, "dead")
 	g.Member = "taker"
 	taker := join(t, b, g)
-	pending := func(member string) int64 {
-		p, err := raw.XPendingExt(t.Context(), &redis.XPendingExtArgs{Stream: topic, Group: "g", Start: "-", End: "+", Count: 10, Consumer: member}).Result()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return int64(len(p))
-	}
-	testenv.Await(t, 20*time.Second, func() bool { return pending("dead") == 0 }, "the dead member's entry is taken over")
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	testenv.Await(t, 20*time.Second, func() bool {
+		p, err := raw.XPendingExt(t.Context(), &redis.XPendingExtArgs{Stream: topic, Group: "g", Start: "-", End: "+", Count: 10, Consumer: "dead"}).Result()
+		return err == nil && len(p) == 0
+	}, "the dead member's entry is taken over")
+	ctx, cancel := context.WithTimeout(t.Context(), aliveIdle)
 	defer cancel()
 	for ctx.Err() == nil {
 		ds, _ := taker.Fetch(ctx, 10)
@@ -160,7 +158,7 @@ func TestALostGroupIsMadeAgain(t *testing.T) {
 
 func TestACutConnectionLosesNothing(t *testing.T) {
 	r := testenv.StartRedis(t, testenv.RedisOptions{Proxied: true})
-	b := open(t, Config{Connection: Connection{Addr: r.Addr()}})
+	b := open(t, Config{Connection: Connection{Addr: r.Addr()}, LeaseTTL: 30 * time.Second}) // what comes again is out of order
 	store(t, b, "t", 0, 3000)
 	c := join(t, b, durable.Group{Name: "g", Topics: durable.Topics("t")})
 	for next, i := 0, 0; next < 3000; i++ {

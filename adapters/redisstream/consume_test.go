@@ -57,10 +57,47 @@ func store(t testing.TB, b *Backend, topic string, from, to int) {
 	}
 }
 
+// client is for looking at a server, which may stand still for a while: nothing is sent twice.
 func client(t testing.TB, addr string) *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: addr})
+	const patience = 30 * time.Second
+	c := redis.NewClient(&redis.Options{Addr: addr, DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience})
 	t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// work has c acknowledge what it is given until done, however often it loses its claims meanwhile.
+func work(t testing.TB, c durable.Consumer, done func() bool, what string) {
+	t.Helper()
+	testenv.Await(t, time.Minute, func() bool {
+		if done() {
+			return true
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer stop()
+		ds, err := c.Fetch(ctx, 100)
+		if err == nil {
+			err = c.Ack(t.Context(), ds...)
+		}
+		if err != nil && ctx.Err() == nil {
+			t.Errorf("got %v while it works", err)
+		}
+		return false
+	}, what)
+}
+
+// leaks begins to look for goroutines that are left behind: none is once the returned function has waited for them.
+func leaks(t testing.TB) (none func()) {
+	before := goleak.IgnoreCurrent()
+	return func() {
+		t.Helper()
+		var err error
+		defer func() {
+			if err != nil {
+				t.Log(err)
+			}
+		}()
+		testenv.Await(t, 20*time.Second, func() bool { err = goleak.Find(before); return err == nil }, "every goroutine has ended")
+	}
 }
 
 func TestTheOriginalPublishesAndConsumes(t *testing.T) {
@@ -147,7 +184,7 @@ func TestAGroupHasOneOrdering(t *testing.T) {
 
 func TestCompetingMembersShareAndHandOver(t *testing.T) {
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
-	b := open(t, Config{Connection: Connection{Addr: addr}, ClaimIdle: time.Second})
+	b := open(t, Config{Connection: Connection{Addr: addr}})
 	g := durable.Group{Name: "g", Topics: durable.Topics(topic), Ordering: durable.None, Member: "one"}
 	one := join(t, b, g)
 	store(t, b, topic, 0, 10)
@@ -219,7 +256,7 @@ func TestAMemberLeavesNothingBehind(t *testing.T) {
 	if err := raw.Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer leaks(t)()
 	b := open(t, Config{Connection: Connection{Addr: addr}})
 	c := join(t, b, durable.Group{Name: "g", Topics: durable.Topics(topic)})
 	store(t, b, topic, 0, 5)
