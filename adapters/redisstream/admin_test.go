@@ -127,7 +127,7 @@ func TestLagCountsAndSaysUnknown(t *testing.T) {
 			t.Errorf("%s: got an age of %s, want about %s", when, l.OldestPending, age)
 		}
 	}
-	testenv.Await(t, 10*time.Second, func() bool { return time.Since(storedAt(string(ps[0]))) > 5*time.Millisecond }, "the entries have an age")
+	testenv.Await(t, 30*time.Second, func() bool { return time.Since(storedAt(string(ps[0]))) > 5*time.Millisecond }, "the entries have an age")
 	check("at first", 7)
 	if err := b.control.XDel(t.Context(), topic, string(ps[6])).Err(); err != nil {
 		t.Fatal(err)

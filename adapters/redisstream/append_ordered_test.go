@@ -100,13 +100,12 @@ func TestAnOrderedAppendCanRequireTheStream(t *testing.T) {
 }
 
 func TestAnOrderedAppendStoresWhatAPlainOneDoes(t *testing.T) {
-	addr := testenv.Redis(t)
-	topic := testenv.Name(t, "t")
-	b := open(t, Config{Connection: Connection{Addr: addr}, OrderedAppend: true})
+	server, topic := testenv.StartRedis(t, testenv.RedisOptions{}), "t" // of its own, for it loses the scripts of all
+	b := open(t, Config{Connection: Connection{Addr: server.Addr()}, OrderedAppend: true})
 	if err := b.CreateTopic(t.Context(), durable.TopicSpec{Name: topic, Partitions: 4}); err != nil {
 		t.Fatal(err)
 	}
-	if err := client(t, addr).ScriptFlush(t.Context()).Err(); err != nil { // as after a restart
+	if err := client(t, server.Addr()).ScriptFlush(t.Context()).Err(); err != nil { // as after a restart
 		t.Fatal(err)
 	}
 	msgs := make([]*message.Message, 300)

@@ -69,18 +69,26 @@ func TestTooFewReplicasLeaveUnknown(t *testing.T) {
 	master := testenv.StartRedis(t, testenv.RedisOptions{})
 	cfg := Config{Connection: Connection{Addr: master.Addr()}, MinReplicas: 1, AppendTimeout: 2 * time.Second}
 	b := open(t, cfg)
-	_, err := b.Append(t.Context(), "t", event(1))
-	var batch *durable.BatchError
-	if !errors.As(err, &batch) || batch.Outcomes[0].Status != durable.Unknown || !strings.Contains(err.Error(), "min_replicas") {
-		t.Fatalf("no replica: got %v, want an unknown outcome that names min_replicas", err)
-	}
-	testenv.StartRedis(t, testenv.RedisOptions{ReplicaOf: master})
-	for err != nil && t.Context().Err() == nil { // until the replica is in step
-		_, err = b.Append(t.Context(), "t", event(2))
-		if err != nil && !errors.Is(err, durable.ErrUnavailable) {
+	put := func() (durable.Status, error) {
+		_, err := b.Append(t.Context(), "t", event(1))
+		var batch *durable.BatchError
+		if err != nil && (!errors.As(err, &batch) || !errors.Is(err, durable.ErrUnavailable)) {
 			t.Fatal(err)
 		}
+		if err != nil {
+			return batch.Outcomes[0].Status, err
+		}
+		return durable.Stored, nil
 	}
+	testenv.Await(t, 30*time.Second, func() bool {
+		status, err := put()
+		if err == nil {
+			t.Fatal("no replica: got nil, want an unknown outcome")
+		}
+		return status == durable.Unknown && strings.Contains(err.Error(), "min_replicas") // and not that the server stands still
+	}, "no replica: the outcome is unknown, and the error names min_replicas")
+	testenv.StartRedis(t, testenv.RedisOptions{ReplicaOf: master})
+	testenv.Await(t, time.Minute, func() bool { _, err := put(); return err == nil }, "the replica is in step")
 }
 
 func TestAFullServerStoresNothingAndServesAgain(t *testing.T) {

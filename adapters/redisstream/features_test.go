@@ -186,7 +186,7 @@ func TestTheOwnerOfAPartitionIsNamed(t *testing.T) {
 	c := join(t, b, durable.Group{Name: "g", Member: "host:1", Topics: durable.Topics(topic)})
 	ds := fetch(t, c, 3)
 	must(t, c.Ack(t.Context(), ds[:2]...))
-	testenv.Await(t, 10*time.Second, func() bool {
+	testenv.Await(t, 30*time.Second, func() bool {
 		lag, err := b.Lag(t.Context(), "g", topic)
 		return err == nil && lag[0].Position == ds[1].Position && lag[0].Lag == 1 && len(lag[0].Members) == 1 && lag[0].Members[0].Member == "host:1"
 	}, "the position and the owner are told")
