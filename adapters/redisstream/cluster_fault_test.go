@@ -34,16 +34,16 @@ type load struct {
 
 // newLoad makes a topic of n partitions and two members of a group that consume it.
 func newLoad(t *testing.T, cfg Config, topic string, n int, ordering durable.Ordering) *load {
-	l := &load{t: t, b: open(t, cfg), topic: topic, ordering: ordering}
+	l := &load{t: t, b: openSoon(t, cfg), topic: topic, ordering: ordering}
 	must(t, l.b.CreateTopic(soon(t), durable.TopicSpec{Name: topic, Partitions: n}))
 	ctx, end := context.WithCancel(context.Background())
 	for _, member := range []string{"m1", "m2"} {
 		g := durable.Group{Name: "g", Member: member, Topics: durable.Topics(topic), Ordering: ordering}
-		b := open(t, cfg)
+		b := openSoon(t, cfg)
 		l.work.Go(func() {
-			if err := durable.Process(ctx, b, g, func(m *message.Message) error {
+			if err := process(ctx, b, g, func(m *message.Message) error {
 				return l.history.Ran(member, durable.Key(m), m.UUID, func() error { return nil })
-			}, durable.ProcessOptions{}); err != nil {
+			}); err != nil {
 				t.Errorf("member %s: %v", member, err)
 			}
 		})
@@ -163,7 +163,7 @@ func TestSlotsThatMoveUnderLoadLoseNothing(t *testing.T) {
 		for _, whole := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, whole), func(t *testing.T) {
 				topic := testenv.Name(t, "t")
-				cfg := Config{Connection: onCluster(c), OrderedAppend: whole}
+				cfg := Config{Connection: onCluster(c), OrderedAppend: whole, LeaseTTL: 30 * time.Second}
 				l := newLoad(t, cfg, topic, 3, ordering)
 				l.more(100)
 				for p := range 3 {

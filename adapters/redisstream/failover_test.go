@@ -22,6 +22,34 @@ type followed struct {
 	history durabletest.History
 }
 
+// openSoon is open where a command has so little time that the server may be too late.
+func openSoon(t *testing.T, cfg Config) *Backend {
+	t.Helper()
+	var b *Backend
+	var err error
+	defer func() {
+		if err != nil {
+			t.Log(err)
+		}
+	}()
+	testenv.Await(t, time.Minute, func() bool { b, err = Open(t.Context(), cfg); return err == nil }, "the server answers in time")
+	t.Cleanup(func() { _ = b.Close(context.Background()) })
+	return b
+}
+
+// process is durable.Process of a member that joins as soon as the server answers in time.
+func process(ctx context.Context, b *Backend, g durable.Group, h message.NoPublishHandlerFunc) error {
+	for {
+		err := durable.Process(ctx, b, g, h, durable.ProcessOptions{})
+		if ctx.Err() != nil || !errors.Is(err, durable.ErrUnavailable) {
+			return err
+		}
+		if !pauseFor(ctx, 100*time.Millisecond) {
+			return nil
+		}
+	}
+}
+
 // newFollowed has a member of a group consume until the test ends.
 func newFollowed(t *testing.T, b *Backend, ordering durable.Ordering) *followed {
 	f := &followed{t: t, b: b, topic: testenv.Name(t, "t")}
@@ -30,10 +58,10 @@ func newFollowed(t *testing.T, b *Backend, ordering durable.Ordering) *followed 
 	g := competing(f.topic, "m")
 	g.Ordering = ordering
 	go func() {
-		ended <- durable.Process(ctx, b, g, func(m *message.Message) error {
+		ended <- process(ctx, b, g, func(m *message.Message) error {
 			f.history.Started("m", "k", m.UUID)()
 			return nil
-		}, durable.ProcessOptions{})
+		})
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -68,7 +96,7 @@ func TestAFailoverLosesNothingThatAReplicaHad(t *testing.T) {
 		Sentinel: Sentinel{Addrs: s.Addrs(), Master: s.MasterName()},
 		Timeout:  time.Second, DialTimeout: time.Second,
 	}
-	b := open(t, Config{Connection: conn, AppendTimeout: time.Second, MinReplicas: 1})
+	b := openSoon(t, Config{Connection: conn, AppendTimeout: time.Second, MinReplicas: 1})
 	groups := []*followed{newFollowed(t, b, durable.None), newFollowed(t, b, durable.PerKey)}
 	faults := 1
 	if soaking() {
