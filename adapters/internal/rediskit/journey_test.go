@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
 	"testing"
 	"time"
 )
@@ -32,21 +31,13 @@ func atNode(t *testing.T, addr, trailer string, n int) (*journey, []*errand) {
 }
 
 // nobody is an address that refuses connections.
-func nobody(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
+const nobody = "127.0.0.1:1"
 
 // TestATrailerThatDidNotComeIsTheWorst has two nodes store, one of which ends the connection before it tells how many
 // replicas have that.
 func TestATrailerThatDidNotComeIsTheWorst(t *testing.T) {
 	for name, trailers := range map[string][2]string{"first": {"", ":1\r\n"}, "second": {":1\r\n", ""}, "neither": {"", ""}} {
-		j, es := atNode(t, nobody(t), "*3\r\n", 2)
+		j, es := atNode(t, nobody, "*3\r\n", 2)
 		for i, trailer := range trailers {
 			b := NewBatch(nil, 1)
 			b.raw, b.got, b.trailer = []byte(":1\r\n"), 1, []byte(trailer)
@@ -68,7 +59,7 @@ func TestATrailerThatDidNotComeIsTheWorst(t *testing.T) {
 // TestAWriterThatWasRetiredIsNotTheEnd sends what a retired writer refused once more, and says it only where the fleet
 // is closed.
 func TestAWriterThatWasRetiredIsNotTheEnd(t *testing.T) {
-	addr := nobody(t)
+	addr := nobody
 	j, es := atNode(t, addr, "", 1)
 	l := &leg{addr: addr, errands: es, commands: 1, err: ErrStopped}
 	if j.unreached(t.Context(), l, 0); len(j.todo) != 1 {
@@ -85,7 +76,7 @@ func TestAWriterThatWasRetiredIsNotTheEnd(t *testing.T) {
 }
 
 func TestALookAtTheClusterIsSharedAndEndsWithItsContext(t *testing.T) {
-	j, _ := atNode(t, nobody(t), "", 1)
+	j, _ := atNode(t, nobody, "", 1)
 	top := j.f.t
 	top.turn <- struct{}{} // another caller looks
 	ctx, cancel := context.WithCancel(t.Context())
@@ -103,7 +94,7 @@ func TestALookAtTheClusterIsSharedAndEndsWithItsContext(t *testing.T) {
 }
 
 func TestANodeThatBreaksOffHasTheClusterLookedAt(t *testing.T) {
-	j, es := atNode(t, nobody(t), "", 1)
+	j, es := atNode(t, nobody, "", 1)
 	b := NewBatch(nil, 1)
 	b.err = errors.New("cut")
 	j.take(&leg{errands: es, commands: 1, batch: b, fate: Answered}, true)

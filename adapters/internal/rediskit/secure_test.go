@@ -54,6 +54,18 @@ func certificateUntil(t *testing.T, name string, end time.Time) (cert, key strin
 	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", raw)
 }
 
+// reserved is an address that no other test is given until t ends, and on which nobody listens.
+func reserved(t *testing.T) (addr, port string) {
+	t.Helper()
+	p := testenv.NewProxy(t, "127.0.0.1:1")
+	p.Cut()
+	_, port, err := net.SplitHostPort(p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Addr(), port
+}
+
 // ping sends one command over a Writer and a Session of s.
 func ping(t *testing.T, s Settings) error {
 	t.Helper()
@@ -64,26 +76,20 @@ func ping(t *testing.T, s Settings) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, in := c.NewWriter(5*time.Second, nil), c.NewSession()
+	w, in := c.NewWriter(patience, nil), c.NewSession()
 	defer w.Close()
 	defer in.Close()
 	if _, err := w.Send(t.Context(), NewBatch(AppendCommand(nil, "ping"), 1)); err != nil {
 		return err
 	}
-	_, err = in.Do(t.Context(), AppendCommand(nil, "ping"), 5*time.Second)
+	_, err = in.Do(t.Context(), AppendCommand(nil, "ping"), patience)
 	return err
 }
 
 func TestConnectionsAreSecuredAsTheSettingsSay(t *testing.T) {
 	cert, key := certificate(t, "redis.test")
 	other, _ := certificate(t, "redis.test")
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	_ = free.Close()
+	addr, port := reserved(t)
 	testenv.StartRedis(t, testenv.RedisOptions{Settings: []string{
 		"--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "yes",
 	}})

@@ -9,7 +9,8 @@ import (
 )
 
 func TestSlotsAreThoseOfTheServer(t *testing.T) {
-	r := testenv.StartRedis(t, testenv.RedisOptions{Settings: []string{"--cluster-enabled", "yes"}})
+	_, bus := reserved(t) // the default is another test's or anybody's
+	r := testenv.StartRedis(t, testenv.RedisOptions{Settings: []string{"--cluster-enabled", "yes", "--cluster-port", bus}})
 	client := redis.NewClient(&redis.Options{Addr: r.Addr()})
 	defer func() { _ = client.Close() }()
 	for _, key := range []string{

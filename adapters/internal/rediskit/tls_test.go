@@ -2,7 +2,6 @@ package rediskit
 
 import (
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,13 +15,7 @@ import (
 // secured starts a server that demands TLS at the address that it returns, with a certificate, and accepts those of ca.
 func secured(t *testing.T, cert, key, ca string) (r *testenv.RedisServer, addr string) {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = free.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	_ = free.Close()
+	addr, port := reserved(t)
 	return testenv.StartRedis(t, testenv.RedisOptions{Settings: []string{
 		"--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca, "--tls-auth-clients", "yes",
 	}}), addr
@@ -106,7 +99,7 @@ func TestCertificatesAreReadAgainWhenTheyChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := c.NewWriter(5*time.Second, nil)
+	w := c.NewWriter(patience, nil)
 	defer w.Close()
 	client := c.Client(Control)
 	defer func() { _ = client.Close() }()
@@ -134,16 +127,16 @@ func TestCertificatesAreReadAgainWhenTheyChange(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	testenv.Await(t, 10*time.Second, func() bool { return check("with the old one") != nil }, "the old certificate is refused")
+	testenv.Await(t, patience, func() bool { return check("with the old one") != nil }, "the old certificate is refused")
 	install(second, secondKey)
-	testenv.Await(t, 10*time.Second, func() bool { return check("with the new one") == nil }, "the new certificate is used")
+	testenv.Await(t, patience, func() bool { return check("with the new one") == nil }, "the new certificate is used")
 	if err := os.WriteFile(key, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := admin.Do(t.Context(), "client", "kill", "type", "normal").Err(); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Await(t, 10*time.Second, func() bool { return check("with the last good one") == nil }, "a file that cannot be used changes nothing")
+	testenv.Await(t, patience, func() bool { return check("with the last good one") == nil }, "a file that cannot be used changes nothing")
 }
 
 func TestAPasswordMayStandInAFile(t *testing.T) {

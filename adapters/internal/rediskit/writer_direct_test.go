@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/dualstream/dualstream/internal/testenv"
 )
@@ -17,7 +16,7 @@ func loneWriter(t *testing.T, addr string) *Writer {
 		t.Fatal(err)
 	}
 	w := &Writer{
-		o: WriterOptions{Timeout: 5 * time.Second}, queue: make(chan *Batch, 1), slots: make(chan struct{}, inFlight),
+		o: WriterOptions{Timeout: patience}, queue: make(chan *Batch, 1), slots: make(chan struct{}, inFlight),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	w.link = &link{conn: conn, free: func() { <-w.slots }}
@@ -35,7 +34,7 @@ func TestACallerWritesItselfWhereTheConnectionIsIdle(t *testing.T) {
 		if fate, err := w.Send(t.Context(), b); fate != Answered || err != nil || b.Err() != nil {
 			t.Fatalf("got fate %d, %v, %v, want an answer", fate, err, b.Err())
 		}
-		testenv.Await(t, 10*time.Second, func() bool { return len(w.slots) == 0 }, "the connection is idle")
+		testenv.Await(t, patience, func() bool { return len(w.slots) == 0 }, "the connection is idle")
 	}
 }
 
