@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/realtime"
 )
@@ -32,9 +32,7 @@ func TestWhatIsNotifiedArrivesWhole(t *testing.T) {
 func TestAnyClientSeesJSON(t *testing.T) {
 	addr := testenv.Redis(t)
 	b, channel := open(t, addr), unique(t)
-	raw := redis.NewClient(&redis.Options{Addr: addr})
-	defer raw.Close()
-	ps := raw.Subscribe(soon(t), channel)
+	ps := foreign(t, addr).Subscribe(soon(t), channel)
 	defer ps.Close()
 	if _, err := ps.Receive(soon(t)); err != nil {
 		t.Fatalf("subscribe: %v", err)
@@ -102,8 +100,7 @@ func TestForeignPayloadsAreCountedAndNotDelivered(t *testing.T) {
 	addr := testenv.Redis(t)
 	b, channel := open(t, addr), unique(t)
 	s := subscribe(t, b, channel)
-	raw := redis.NewClient(&redis.Options{Addr: addr})
-	defer raw.Close()
+	raw := foreign(t, addr)
 	for _, payload := range []string{"hello", `{"type":"no id"}`} {
 		if err := raw.Publish(soon(t), channel, payload).Err(); err != nil {
 			t.Fatalf("publish: %v", err)
@@ -176,5 +173,5 @@ func TestAfterCloseEverythingIsErrClosedAndNothingRuns(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Errorf("Close of the subscription: got %v, want nil", err)
 	}
-	goleak.VerifyNone(t, before)
+	leaktest.None(t, before)
 }

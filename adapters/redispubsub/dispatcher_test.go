@@ -1,20 +1,20 @@
 package redispubsub
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/realtime"
 )
 
 func TestMain(m *testing.M) {
 	testenv.SideBySide(4)
-	goleak.VerifyTestMain(m, testenv.Leaks()...)
+	leaktest.Main(m, testenv.Leaks()...)
 }
 
 func TestADispatcherRecoversFromEveryFault(t *testing.T) {
@@ -30,7 +30,7 @@ func TestADispatcherRecoversFromEveryFault(t *testing.T) {
 	for _, fault := range faults {
 		t.Run(fault.name, func(t *testing.T) {
 			server, channel := testenv.StartRedis(t, testenv.RedisOptions{}), unique(t)
-			b := open(t, server.Addr(), quickProbe)
+			b := open(t, server.Addr())
 			d, err := realtime.NewDispatcher(b, realtime.DispatcherOptions{
 				Queue: 64, Timeout: 100 * time.Millisecond, BackoffMax: 200 * time.Millisecond,
 				Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -39,18 +39,17 @@ func TestADispatcherRecoversFromEveryFault(t *testing.T) {
 				t.Fatalf("NewDispatcher: got %v, want nil", err)
 			}
 			s := subscribe(t, b, channel)
-			d.Dispatch(realtime.Notification{Channel: channel, ID: "before"})
-			want(t, s, "before")
+			hearDispatched(t, d, s, channel, "before")
 			fault.do(server)
 			testenv.Await(t, patience, func() bool { // every Dispatch returns, until the breaker has opened
 				d.Dispatch(realtime.Notification{Channel: channel, ID: "during"})
-				return d.Stats().Opened > 0
+				return d.Stats().Breaker != realtime.BreakerClosed
 			}, "the breaker opens")
 			fault.repair(server)
 			testenv.Await(t, patience, func() bool {
 				return d.Dispatch(realtime.Notification{Channel: channel, ID: "after"}) == 1 && d.Stats().Breaker == realtime.BreakerClosed
 			}, "the breaker closes")
-			awaitAfter(t, d, s, channel)
+			hearDispatched(t, d, s, channel, "last")
 			if err := d.Close(soon(t)); err != nil {
 				t.Errorf("Close: got %v, want nil", err)
 			}
@@ -58,26 +57,19 @@ func TestADispatcherRecoversFromEveryFault(t *testing.T) {
 	}
 }
 
-// awaitAfter dispatches until the subscription, which repairs itself at its own pace, yields something new.
-func awaitAfter(t *testing.T, d *realtime.Dispatcher, s realtime.Subscription, channel string) {
+// hearDispatched dispatches until the subscription yields id: the dispatcher drops what a server that stands still does not
+// take, and the subscription repairs itself at its own pace.
+func hearDispatched(t *testing.T, d *realtime.Dispatcher, s realtime.Subscription, channel, id string) {
 	t.Helper()
-	arrived := make(chan struct{})
-	go func() {
-		defer close(arrived)
+	testenv.Await(t, patience, func() bool {
+		d.Dispatch(realtime.Notification{Channel: channel, ID: id})
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
 		for {
-			got, err := s.Next(soon(t))
-			if err != nil || got.Notification.ID == "last" {
-				return
+			got, err := s.Next(ctx)
+			if err != nil || got.Notification.ID == id {
+				return err == nil
 			}
 		}
-	}()
-	testenv.Await(t, patience, func() bool {
-		d.Dispatch(realtime.Notification{Channel: channel, ID: "last"})
-		select {
-		case <-arrived:
-			return true
-		default:
-			return false
-		}
-	}, "the subscription yields what was dispatched after the fault")
+	}, "the subscription yields "+id)
 }

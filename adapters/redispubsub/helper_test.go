@@ -8,16 +8,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/realtime"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
-// open returns a backend that probes early and logs nothing.
+// open returns a backend that logs nothing and waits for a broker that stands still, unless tune says otherwise.
 func open(t testing.TB, addr string, tune ...func(*Config)) *Backend {
 	t.Helper()
-	cfg := Config{Connection: Connection{Addr: addr}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	cfg := Config{Connection: Connection{Addr: addr}, NotifyTimeout: patience, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	for _, f := range tune {
 		f(&cfg)
 	}
@@ -37,6 +39,14 @@ func open(t testing.TB, addr string, tune ...func(*Config)) *Backend {
 
 func quickProbe(c *Config) { c.ProbeIdle = 100 * time.Millisecond }
 
+// foreign is a plain client of the server at addr, which does not send again what a slow server has got.
+func foreign(t *testing.T, addr string) *redis.Client {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: addr, ReadTimeout: patience})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
 // soon bounds what must happen.
 func soon(t testing.TB) context.Context {
 	t.Helper()
@@ -45,12 +55,17 @@ func soon(t testing.TB) context.Context {
 	return ctx
 }
 
+// subscribe asks again only where b probes so early that a broker which stands still for a moment counts as gone.
 func subscribe(t testing.TB, b *Backend, channels ...string) realtime.Subscription {
 	t.Helper()
-	s, err := b.Subscribe(soon(t), channels...)
-	if err != nil {
-		t.Fatalf("Subscribe: got %v, want nil", err)
-	}
+	var s realtime.Subscription
+	testenv.Await(t, patience, func() bool {
+		var err error
+		if s, err = b.Subscribe(soon(t), channels...); err != nil && b.cfg.ProbeIdle >= time.Second {
+			t.Fatalf("Subscribe: got %v, want nil", err)
+		}
+		return err == nil
+	}, "Subscribe works")
 	return s
 }
 
@@ -102,7 +117,7 @@ func wantGap(t testing.TB, s realtime.Subscription, reason realtime.GapReason) {
 func insist(t testing.TB, b *Backend, channel, id string) {
 	t.Helper()
 	testenv.Await(t, patience, func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience/3)
 		defer cancel()
 		return b.Notify(ctx, realtime.Notification{Channel: channel, ID: id}) == nil
 	}, "Notify works again")

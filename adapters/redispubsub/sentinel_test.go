@@ -16,7 +16,7 @@ func TestASentinelFailoverIsAGap(t *testing.T) {
 	server, channel := testenv.StartSentinel(t), unique(t)
 	b := open(t, "", func(c *Config) {
 		c.Sentinel = Sentinel{Addrs: server.Addrs(), Master: server.MasterName()}
-	}, quickProbe)
+	})
 	s := subscribe(t, b, channel)
 	notify(t, b, channel, "before")
 	want(t, s, "before")
