@@ -3,7 +3,7 @@ package realtime
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/dualstream/dualstream/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }

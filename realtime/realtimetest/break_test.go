@@ -38,9 +38,8 @@ func (b *breakable) Subscribe(ctx context.Context, channels ...string) (realtime
 func breaking(testing.TB) Harness {
 	broken := make(chan struct{}, 1)
 	return Harness{
-		New:      func(t testing.TB) realtime.Backend { return &breakable{newMemory(t), broken, false} },
-		Break:    func(testing.TB) { broken <- struct{}{} },
-		Patience: 200 * time.Millisecond,
+		New:   func(t testing.TB) realtime.Backend { return &breakable{newMemory(t), broken, false} },
+		Break: func(testing.TB) { broken <- struct{}{} },
 	}
 }
 
@@ -50,6 +49,7 @@ func hiddenBreak() conformance.Fault[Harness] {
 		Harness: func(t testing.TB) Harness {
 			h := breaking(t)
 			told := h.New
+			h.Patience = 200 * time.Millisecond
 			h.New = func(t testing.TB) realtime.Backend {
 				b := told(t).(*breakable)
 				b.hide = true

@@ -3,6 +3,7 @@ package realtimetest
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -102,7 +103,10 @@ func closeLeaks(e *env) {
 	e.want(kept, channel, "1")
 	e.Do("Close of the subscription", func(context.Context) error { return closed.Close() })
 	e.Do("Close", b.Close)
-	if err := goleak.Find(before); err != nil {
+	err := goleak.Find(before)
+	for end := time.Now().Add(e.Patience); err != nil && time.Now().Before(end); err = goleak.Find(before) { // it looks for half a second
+	}
+	if err != nil {
 		e.Errorf("after Close: %v", err)
 	}
 }

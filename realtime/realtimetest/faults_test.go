@@ -5,14 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/internal/conformance"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/realtime"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func newMemory(t testing.TB) realtime.Backend {
 	b, err := memory.NewRealtime(memory.RealtimeConfig{})
