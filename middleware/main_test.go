@@ -3,8 +3,7 @@ package middleware_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -12,5 +11,5 @@ import (
 func TestMain(m *testing.M) {
 	testenv.RunHelper(crashing())
 	testenv.SideBySide(4)
-	goleak.VerifyTestMain(m, testenv.Leaks()...)
+	leaktest.Main(m, testenv.Leaks()...)
 }

@@ -13,16 +13,15 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"go.uber.org/goleak"
-
 	"github.com/dualstream/dualstream/adapters"
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/dual"
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
+func TestMain(m *testing.M) { leaktest.Main(m, testenv.Leaks()...) }
 
 // fill stores 20 events in a topic of 3 partitions, of which the group has acknowledged the first 12.
 func fill(t *testing.T, b durable.Backend, topic, group string) {

@@ -3,9 +3,8 @@ package main
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
+func TestMain(m *testing.M) { leaktest.Main(m, testenv.Leaks()...) }

@@ -11,15 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/dualstream/dualstream/adapters/redisstream"
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/middleware"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
+func TestMain(m *testing.M) { leaktest.Main(m, testenv.Leaks()...) }
 
 // fail has n events of topic fail in group billing, on a Redis server that config names.
 func fail(t *testing.T, n int) (b durable.Backend, config, topic string) {

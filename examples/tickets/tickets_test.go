@@ -15,13 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
-
 	"github.com/dualstream/dualstream/adapters"
 	"github.com/dualstream/dualstream/dual"
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
+	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -32,7 +31,7 @@ const (
 
 func TestMain(m *testing.M) {
 	testenv.RunHelper(map[string]func(){"terminal": terminal})
-	goleak.VerifyTestMain(m, testenv.Leaks()...)
+	leaktest.Main(m, testenv.Leaks()...)
 }
 
 // terminal is the command in a process of its own, with the arguments of T_ARGS.

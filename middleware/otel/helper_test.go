@@ -9,17 +9,16 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/dualstream/dualstream/adapters/memory"
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
+	"github.com/dualstream/dualstream/internal/testenv"
+	"github.com/dualstream/dualstream/middleware/otel"
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
-	"go.uber.org/goleak"
-
-	"github.com/dualstream/dualstream/adapters/memory"
-	"github.com/dualstream/dualstream/durable"
-	"github.com/dualstream/dualstream/internal/testenv"
-	"github.com/dualstream/dualstream/middleware/otel"
 )
 
 const patience = 60 * time.Second
@@ -29,7 +28,7 @@ var (
 	silent     = slog.New(slog.NewTextHandler(io.Discard, nil))
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
+func TestMain(m *testing.M) { leaktest.Main(m, testenv.Leaks()...) }
 
 // lab is a Telemetry that records.
 type lab struct {

@@ -10,22 +10,21 @@ import (
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/dualstream/dualstream/adapters/memory"
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
+	"github.com/dualstream/dualstream/internal/testenv"
+	"github.com/dualstream/dualstream/middleware/prometheus"
 	prom "github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
-	"go.uber.org/goleak"
-
-	"github.com/dualstream/dualstream/adapters/memory"
-	"github.com/dualstream/dualstream/durable"
-	"github.com/dualstream/dualstream/internal/testenv"
-	"github.com/dualstream/dualstream/middleware/prometheus"
 )
 
 var errHandler = errors.New("handler failed")
 
 var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
+func TestMain(m *testing.M) { leaktest.Main(m, testenv.Leaks()...) }
 
 func newMetrics(t testing.TB, o prometheus.Options) (*prometheus.Metrics, *prom.Registry) {
 	t.Helper()
