@@ -14,6 +14,9 @@ func TestConformanceOnAClusterByItsSettings(t *testing.T) {
 	t.Parallel()
 	cluster := testenv.StartRedisCluster(t)
 	dedupetest.Run(t, func(t testing.TB) middleware.DedupeStore {
-		return open(t, redisdedupe.Config{Connection: redisdedupe.Connection{Cluster: redisdedupe.Cluster{Addrs: cluster.Addrs()}}})
+		return open(t, redisdedupe.Config{
+			Connection:  redisdedupe.Connection{Cluster: redisdedupe.Cluster{Addrs: cluster.Addrs()}, Timeout: patience},
+			CallTimeout: patience,
+		})
 	})
 }

@@ -31,14 +31,21 @@ const (
 	hangsAt     = "e4" // is being handled when its process is killed; those before it are remembered, not acknowledged
 )
 
-// openBroker opens a backend whose members are soon known to be dead.
-func openBroker(kind, addr string) (durable.Backend, error) {
+// The leases of members: of the process that is killed, which is soon known to be dead, and of the one that follows, which
+// keeps what it has where the machine stands still for a while. A Kafka session lasts three times as long.
+const (
+	shortLease = 2 * time.Second
+	longLease  = 15 * time.Second
+)
+
+// openBroker opens a backend whose members have that lease.
+func openBroker(kind, addr string, lease time.Duration) (durable.Backend, error) {
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	if kind == "kafka" {
-		return kafka.Open(context.Background(), kafka.Config{Brokers: strings.Split(addr, ","), SessionTimeout: 6 * time.Second, Logger: logger})
+		return kafka.Open(context.Background(), kafka.Config{Brokers: strings.Split(addr, ","), SessionTimeout: 3 * lease, Logger: logger})
 	}
 	return redisstream.Open(context.Background(), redisstream.Config{
-		Connection: redisstream.Connection{Addr: addr}, LeaseTTL: crashLease, Logger: logger,
+		Connection: redisstream.Connection{Addr: addr}, LeaseTTL: lease, Logger: logger,
 	})
 }
 
@@ -59,7 +66,7 @@ func processAndHang() {
 		fmt.Println("failed", err)
 		return
 	}
-	b, err := openBroker(os.Getenv(crashBackend), os.Getenv(crashBroker))
+	b, err := openBroker(os.Getenv(crashBackend), os.Getenv(crashBroker), shortLease)
 	if err != nil {
 		fmt.Println("failed", err)
 		return
@@ -87,7 +94,7 @@ func TestAProcessKilledBetweenReservationAndConfirmationIsFollowedByOneThatHandl
 			if kind == "kafka" {
 				broker = strings.Join(testenv.Kafka(t), ",")
 			}
-			b, err := openBroker(kind, broker)
+			b, err := openBroker(kind, broker, longLease)
 			if err != nil {
 				t.Fatal(err)
 			}

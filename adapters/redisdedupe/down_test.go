@@ -27,9 +27,7 @@ func TestAServerThatIsDownHoldsEventsBackOrLetsThemPassAsToldAndIsCounted(t *tes
 			const n = 20
 			logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 			server := testenv.StartRedis(t, testenv.RedisOptions{})
-			cfg := at(server.Addr())
-			cfg.CallTimeout = 200 * time.Millisecond
-			d := &middleware.Dedupe{Store: open(t, cfg), StoreDown: down, Logger: logger}
+			d := &middleware.Dedupe{Store: open(t, at(server.Addr())), StoreDown: down, Logger: logger}
 			b, err := memory.New(memory.Config{Logger: logger})
 			if err != nil {
 				t.Fatal(err)
@@ -54,14 +52,14 @@ func TestAServerThatIsDownHoldsEventsBackOrLetsThemPassAsToldAndIsCounted(t *tes
 					func(msg *message.Message) error { _, err := h(msg); return err }, durable.ProcessOptions{Logger: logger})
 			}()
 			if down == middleware.FailOpen {
-				testenv.Await(t, patience, func() bool { return handled.Load() == n }, "all pass")
+				testenv.Await(t, time.Minute, func() bool { return handled.Load() == n }, "all pass")
 			} else {
-				testenv.Await(t, patience, func() bool { return d.Stats().Held >= n }, "all are held")
+				testenv.Await(t, time.Minute, func() bool { return d.Stats().Held >= n }, "all are held")
 				if got := handled.Load(); got != 0 {
 					t.Errorf("%d were handled without asking, want none", got)
 				}
 				server.Restart()
-				testenv.Await(t, patience, func() bool { return handled.Load() == n }, "all are handled when the server is back")
+				testenv.Await(t, time.Minute, func() bool { return handled.Load() == n }, "all are handled when the server is back")
 			}
 			stop()
 			if err := <-ended; err != nil {
@@ -86,11 +84,11 @@ func TestAUserWithoutTheRightIsDenied(t *testing.T) {
 		}
 	}
 	set("on", ">secret", "~*", "+@all")
-	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "app", Password: "secret"})
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "app", Password: "secret", ReadTimeout: patience})
 	defer func() { _ = client.Close() }()
 	own := at(server.Addr())
 	own.Username, own.Password = "app", "secret"
-	for name, cfg := range map[string]redisdedupe.Config{"own": own, "the caller's": {Client: client}} {
+	for name, cfg := range map[string]redisdedupe.Config{"own": own, "the caller's": {Client: client, CallTimeout: patience}} {
 		set("+@all")
 		s := open(t, cfg)
 		set("-@write")

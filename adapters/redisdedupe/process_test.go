@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -102,7 +103,7 @@ func onceEach(t *testing.T, b durable.Backend, logger *slog.Logger) {
 			func(msg *message.Message) error { _, err := h(msg); return err },
 			durable.ProcessOptions{Monitor: monitor, Logger: logger})
 	}()
-	testenv.Await(t, 2*patience, func() bool { return monitor.Stats().Total().Acked == 2*events }, "all is acknowledged")
+	testenv.Await(t, 2*time.Minute, func() bool { return monitor.Stats().Total().Acked == 2*events }, "all is acknowledged")
 	stop()
 	if err := <-done; err != nil {
 		t.Errorf("Process: got %v, want nil", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dualstream/dualstream/adapters/redisdedupe"
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/middleware"
 	"github.com/dualstream/dualstream/middleware/dedupetest"
@@ -41,8 +42,9 @@ func open(t testing.TB, cfg redisdedupe.Config) *redisdedupe.Store {
 	return s
 }
 
+// at is on the server at addr, which may stand still for a while.
 func at(addr string) redisdedupe.Config {
-	return redisdedupe.Config{Connection: redisdedupe.Connection{Addr: addr}}
+	return redisdedupe.Config{Connection: redisdedupe.Connection{Addr: addr, Timeout: patience}, CallTimeout: patience}
 }
 
 func TestConformance(t *testing.T) {
@@ -54,8 +56,8 @@ func TestConformanceOnACluster(t *testing.T) {
 	t.Parallel()
 	cluster := testenv.StartRedisCluster(t)
 	dedupetest.Run(t, func(t testing.TB) middleware.DedupeStore {
-		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs()})
-		s := open(t, redisdedupe.Config{Client: client})
+		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs(), ReadTimeout: patience})
+		s := open(t, redisdedupe.Config{Client: client, CallTimeout: patience})
 		t.Cleanup(func() { _ = client.Close() })
 		return s
 	})
@@ -65,7 +67,7 @@ func TestConcurrentCallsShareRoundTrips(t *testing.T) {
 	server := testenv.StartRedis(t, testenv.RedisOptions{Proxied: true})
 	s := open(t, at(server.Addr()))
 	before := reads(t, server)
-	server.Proxy().Delay(20 * time.Millisecond)
+	server.Proxy().Delay(200 * time.Millisecond) // far more than the calls need to begin
 	var wg sync.WaitGroup
 	for i := range 200 {
 		wg.Go(func() {
@@ -99,7 +101,13 @@ func TestAFrozenServerIsAnErrorWithinTheTimeout(t *testing.T) {
 	server := testenv.StartRedis(t, testenv.RedisOptions{})
 	cfg := at(server.Addr())
 	cfg.CallTimeout = 100 * time.Millisecond
-	s := open(t, cfg)
+	var s *redisdedupe.Store
+	testenv.Await(t, patience, func() (opened bool) {
+		var err error
+		s, err = redisdedupe.Open(t.Context(), cfg)
+		return err == nil
+	}, "Open is answered within the timeout, too")
+	defer func() { _ = s.Close(context.Background()) }()
 	rs := []middleware.Reservation{{Key: "a", Token: 1, Lease: time.Minute}}
 	server.Freeze()
 	if err := s.Reserve(t.Context(), rs); !errors.Is(err, durable.ErrUnavailable) {
@@ -133,9 +141,9 @@ func TestAClosedStoreRefuses(t *testing.T) {
 }
 
 func TestCloseLeavesTheCallersClientAlone(t *testing.T) {
-	client := redis.NewClient(&redis.Options{Addr: testenv.Redis(t)})
+	client := redis.NewClient(&redis.Options{Addr: testenv.Redis(t), ReadTimeout: patience})
 	t.Cleanup(func() { _ = client.Close() })
-	s := open(t, redisdedupe.Config{Client: client})
+	s := open(t, redisdedupe.Config{Client: client, CallTimeout: patience})
 	if err := s.Close(t.Context()); err != nil {
 		t.Errorf("Close: got %v, want nil", err)
 	}
@@ -145,6 +153,7 @@ func TestCloseLeavesTheCallersClientAlone(t *testing.T) {
 }
 
 func TestOpenNamesWhatIsWrong(t *testing.T) {
+	defer leaktest.None(t, goleak.IgnoreCurrent())
 	for name, cfg := range map[string]redisdedupe.Config{
 		"no address":      {},
 		"braces":          {Connection: redisdedupe.Connection{Addr: "127.0.0.1:1"}, Prefix: "{a}"},
@@ -156,5 +165,4 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 			_ = s.Close(t.Context())
 		}
 	}
-	goleak.VerifyNone(t, goleak.IgnoreCurrent())
 }
