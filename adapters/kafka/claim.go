@@ -194,7 +194,7 @@ func (c *consumer) saves() {
 // save commits what is finished in hs before others get it: again while the group is in between two generations, and
 // while the coordinator cannot be reached but keeps the claims for this member.
 func (c *consumer) save(hs []*held) error {
-	again := func(err error) bool { return unsettled(err) || cut(err) && c.owns() }
+	again := func(err error) bool { return unsettled(err) || c.severed(err) }
 	err := patiently(again, func() error { return c.saveOnce(hs) })
 	if unseated(err) || errors.Is(err, errNotJoined) {
 		c.unsaved(err) // whose acks these were is no longer known to the group

@@ -61,7 +61,7 @@ func (c *consumer) end(ctx context.Context) error {
 			err = c.handIn()
 		}
 		c.loseAll(durable.ErrClosed)
-		err = errors.Join(err, c.seat.leave())
+		err = errors.Join(err, patiently(c.severed, c.seat.leave))
 		c.lose(durable.ErrClosed)
 		c.seat.shut()
 		done <- errors.Join(err, c.client.Close())
@@ -69,7 +69,7 @@ func (c *consumer) end(ctx context.Context) error {
 	select {
 	case err := <-done:
 		if err != nil {
-			return fmt.Errorf("kafka: close the member of %q: %w", c.group.Name, err)
+			return fmt.Errorf("kafka: close the member of %q: %w", c.group.Name, translateStart(err))
 		}
 		return nil
 	case <-ctx.Done():

@@ -65,6 +65,9 @@ func (c *consumer) leased() time.Duration { return time.Duration(c.lease.Load())
 // owns is the guard of the claims: the engine asks it before it starts a handler.
 func (c *consumer) owns() bool { return c.leased() > 0 }
 
+// severed tells whether err is that of a connection to the coordinator, which keeps the place for this member meanwhile.
+func (c *consumer) severed(err error) bool { return cut(err) && c.owns() }
+
 // guard gives claims up for which the coordinator cannot be reached: it drains them after half of the session timeout,
 // so that what runs may finish, and loses them at its end, when the group may give them to others.
 func (c *consumer) guard() {

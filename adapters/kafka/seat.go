@@ -203,8 +203,8 @@ func (s *seat) leave() error {
 	if err == nil {
 		err = code(resp.Err)
 	}
-	s.forget()
-	if unseated(err) || unsettled(err) {
+	if err == nil || unseated(err) || unsettled(err) {
+		s.forget()
 		return nil
 	}
 	return s.judge(&s.side, b, err)
