@@ -74,7 +74,7 @@ func sdkReads(t *testing.T, brokers []string, topic string, n int) []cloudevents
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), soon)
 	defer stop()
 	var mu sync.Mutex
 	var events []cloudevents.Event

@@ -64,7 +64,7 @@ func watermillsPolicies(t *testing.T, b durable.Backend) {
 		ended <- durable.Process(ctx, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(in)},
 			chain.Handler(w.handle), durable.ProcessOptions{Monitor: monitor, Logger: slog.New(slog.DiscardHandler)})
 	}()
-	testenv.Await(t, time.Minute, func() bool { return monitor.Stats().Total().Acked == keys*each }, "all is acknowledged")
+	testenv.Await(t, soon, func() bool { return monitor.Stats().Total().Acked == keys*each }, "all is acknowledged")
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("Process: got %v, want nil", err)

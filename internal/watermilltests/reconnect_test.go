@@ -13,7 +13,7 @@ import (
 // that nothing waits for. Once the last one is received it looks at its notes: where delivery is quick, too early.
 const (
 	reconnectMessages = 10_000
-	reconnectNotes    = time.Second // for the last notes
+	reconnectNotes    = 5 * time.Second // for the last notes
 )
 
 // unhurried is a pair of façades that give the last message to be received once all were published and noted.

@@ -107,7 +107,7 @@ func (h *handler) handle(msg *message.Message) ([]*message.Message, error) {
 // collect reads numbers from topic until there are n.
 func collect(t *testing.T, b durable.Backend, topic string, n int) []int {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), soon)
 	defer stop()
 	var numbers []int
 	handler := func(msg *message.Message) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/IBM/sarama"
 
@@ -82,9 +81,9 @@ func (h *marking) ConsumeClaim(s sarama.ConsumerGroupSession, claim sarama.Consu
 	return nil
 }
 
-// testContext ends when all is closed, or after a minute.
+// testContext ends when all is closed, or after a while.
 func testContext(t *testing.T, all <-chan struct{}) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	t.Cleanup(cancel)
 	go func() {
 		select {
