@@ -26,7 +26,7 @@ func churn(e *env) {
 	g := e.group(topic)
 	g.Start = durable.Oldest()
 	e.leave(e.join(b, g))
-	ctx, stop := e.Soon()
+	ctx, stop := context.WithCancel(e.Ctx) // it is many waits
 	var h History
 	var members sync.WaitGroup
 	defer members.Wait() // also where the check ends early

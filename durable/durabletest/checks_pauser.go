@@ -74,14 +74,16 @@ func pauseOften(e *env) {
 		var flicker sync.WaitGroup
 		ctx, stop := context.WithCancel(e.Ctx)
 		begun := make(chan struct{})
+		begin := sync.OnceFunc(func() { close(begun) })
 		flicker.Go(func() {
+			defer begin() // also where the time of the check is over before
 			for round := 0; ctx.Err() == nil; round++ {
 				for claim := range claims {
 					p.Pause(claim)
 					p.Resume(claim)
 				}
 				if round == 10 {
-					close(begun)
+					begin()
 				}
 			}
 		})

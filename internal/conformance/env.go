@@ -13,13 +13,13 @@ var ErrStuck = errors.New("did not return")
 // Env is a test with a bounded context.
 type Env struct {
 	testing.TB
-	Ctx      context.Context // ends after twice the patience
+	Ctx      context.Context // ends after four times the patience
 	patience time.Duration
 }
 
 // NewEnv makes the environment of one check; patience bounds a wait for what must happen.
 func NewEnv(t testing.TB, patience time.Duration) Env {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	t.Cleanup(cancel)
 	return Env{TB: t, Ctx: ctx, patience: patience}
 }
