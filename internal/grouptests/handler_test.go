@@ -21,7 +21,8 @@ import (
 func TestHandlersThatMisbehaveHoldUpTheirKeyAlone(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, p place) {
-		r := newRun(t, p.deadly())
+		p.lease = 10 * time.Second
+		r := newRun(t, p)
 		var first sync.Map               // ids that were tried
 		var stuck atomic.Pointer[string] // the event that blocks, once both members are at work
 		release := make(chan struct{})
@@ -56,7 +57,7 @@ func TestHandlersThatMisbehaveHoldUpTheirKeyAlone(t *testing.T) {
 		stuck.Store(&id)
 		r.publish(400)
 		r.awaitHandled(len(r.sent) - 400/keys)
-		<-time.After(lease + lease/2) // for which the event could be given to the other member
+		<-time.After(p.lease + time.Second) // for which the event could be given to the other member
 		r.publish(200)
 		letGo()
 		r.settle(r.promise(), 0)

@@ -84,7 +84,7 @@ func connect(ctx context.Context, p place) (backend, error) {
 		return memory.New(memory.Config{Store: p.store, Logger: quiet})
 	case "kafka":
 		return kafka.Open(ctx, kafka.Config{
-			Brokers: p.addrs, SessionTimeout: p.lease, CommitInterval: 100 * time.Millisecond, PartitionCheck: 200 * time.Millisecond, Logger: quiet,
+			Brokers: p.addrs, OpenTimeout: answers, SessionTimeout: p.lease, CommitInterval: 100 * time.Millisecond, PartitionCheck: 200 * time.Millisecond, Logger: quiet,
 		})
 	case "cluster":
 		c.Cluster.Addrs = p.addrs
