@@ -56,22 +56,31 @@ func (b *Backend) create(ctx context.Context, spec durable.TopicSpec) error {
 		ms := strconv.FormatInt(spec.Retention.Milliseconds(), 10)
 		detail.ConfigEntries = map[string]*string{"retention.ms": &ms}
 	}
+	deleted, _ := incarnation(b.client, spec.Name) // where there is one, and a broker has not heard of its end yet
 	err := b.admin.CreateTopic(spec.Name, detail, false)
 	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
 		return translateStart(denied(err, opCreate))
 	}
-	n, err := b.visible(ctx, spec.Name)
+	if err != nil {
+		deleted = "" // it is that one
+	}
+	n, err := b.visible(ctx, spec.Name, deleted)
 	if err == nil && n != spec.Partitions {
 		err = fmt.Errorf("with %d partitions, not %d: %w", n, spec.Partitions, durable.ErrTopicExists)
 	}
 	return err
 }
 
-// visible waits until the brokers tell of topic and its leaders, and returns its number of partitions.
-func (b *Backend) visible(ctx context.Context, topic string) (int, error) {
+// visible waits until the brokers tell of topic and its leaders, and returns its number of partitions. The incarnation
+// deleted, "" for none, is not meant: an append to it would go with it.
+func (b *Backend) visible(ctx context.Context, topic, deleted string) (int, error) {
 	for {
 		err := b.client.RefreshMetadata(topic)
-		if err == nil {
+		is := ""
+		if err == nil && deleted != "" {
+			is, err = incarnation(b.client, topic)
+		}
+		if err == nil && (is == "" || is != deleted) {
 			all, _ := b.client.Partitions(topic)
 			ready, _ := b.client.WritablePartitions(topic)
 			if len(all) > 0 && len(all) == len(ready) {

@@ -12,13 +12,13 @@ import (
 
 // callersOfClose wait no longer than their contexts, each of them.
 func callersOfClose(t *testing.T, k *testenv.KafkaCluster) {
-	b, err := Open(t.Context(), Config{Brokers: k.Brokers(), AppendTimeout: 2 * time.Second})
+	b, err := Open(t.Context(), patient(Config{Brokers: k.Brokers()}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	topic := newTopic(t, b, 1)
 	mustAppend(t, b, topic, events(5, oneKey)...)
-	c := join(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)})
+	c := joinLate(t, b, durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic)})
 	if err := c.Ack(t.Context(), fetch(t, c, 5)...); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func hasBegunToClose(b *Backend, c *consumer, what string) bool {
 
 // consumeWhileClosing has Consume end when its backend closes.
 func consumeWhileClosing(t *testing.T, k *testenv.KafkaCluster) {
-	b, err := Open(t.Context(), Config{Brokers: k.Brokers(), AppendTimeout: 2 * time.Second})
+	b, err := Open(t.Context(), patient(Config{Brokers: k.Brokers(), AppendTimeout: time.Hour}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,8 +129,8 @@ func leadersMove(t *testing.T, k *testenv.KafkaCluster) {
 				plan[p] = append(plan[p], int32((p+turn+i)%3+1))
 			}
 		}
-		testenv.Await(t, soon, func() bool { return b.admin.AlterPartitionReassignments(topic, plan) == nil }, "replicas are told their order")
-		testenv.Await(t, soon, func() bool {
+		testenv.Await(t, 2*soon, func() bool { return b.admin.AlterPartitionReassignments(topic, plan) == nil }, "replicas are told their order")
+		testenv.Await(t, 2*soon, func() bool {
 			_, err := b.admin.ElectLeaders(sarama.PreferredElection, map[string][]int32{topic: {0, 1, 2, 3, 4, 5}})
 			_ = b.client.RefreshMetadata(topic)
 			for p := range plan {

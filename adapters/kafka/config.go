@@ -76,6 +76,7 @@ type Config struct {
 
 	Logger *slog.Logger // defaults to slog.Default()
 
+	beat   time.Duration   // between heartbeats, in tests; 0: as SessionTimeout allows
 	dialer *dialer         // of a backend; its clients share it
 	files  *settings.Files // instead of TLS, while that is what they held, filed; nil: there are none
 	filed  *tls.Config

@@ -16,7 +16,7 @@ func TestConformance(t *testing.T) {
 	admin := opened(t)
 	durabletest.Run(t, durabletest.Harness{
 		New: func(t testing.TB) durable.Backend {
-			b, err := Open(context.Background(), Config{Brokers: brokers})
+			b, err := Open(context.Background(), patient(Config{Brokers: brokers}))
 			if err != nil {
 				t.Fatal(err)
 			}

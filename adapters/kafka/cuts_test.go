@@ -103,7 +103,9 @@ func TestAHandOverCommitsWhatWasHandledThoughItsConnectionBreaks(t *testing.T) {
 	}, "a claim is draining")
 	s := first.(*consumer).seat
 	s.mu.Lock()
-	_ = s.side.Close()
+	if s.side != nil {
+		_ = s.side.Close()
+	}
 	s.mu.Unlock()
 	if err := first.Ack(t.Context(), ds[moved]); err != nil {
 		t.Fatal(err)

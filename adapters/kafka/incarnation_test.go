@@ -74,7 +74,7 @@ func TestADeletedTopicEndsNeitherTheMemberNorItsOtherTopics(t *testing.T) {
 		return errors.Is(err, durable.ErrTopicNotFound)
 	}, "Fetch tells that the topic is gone")
 	at := mustAppend(t, b, other, events(1, oneKey)...)
-	got := fetch(t, c, 1)[0]
+	got := awaitFetch(t, c) // it may tell so again
 	if got.Topic != other || got.Position != at[0] {
 		t.Errorf("got %s of %s, want the other topic's", got.Position, got.Topic)
 	}
@@ -145,7 +145,7 @@ func TestAMemberOfATopicThatIsMadeAgainGoesOnAtItsOldestRecord(t *testing.T) {
 	at := mustAppend(t, b, topic, events(1, oneKey)...)
 	c = join(t, b, g)
 	defer closeNow(t, c)
-	if d := awaitFetch(t, c); d.Position != at[0] {
+	if d := awaitFetch(t, c); bare(d.Position) != bare(at[0]) { // the producer may not know yet that the topic is another one
 		t.Errorf("the next member begins at %s, want %s: all before was acknowledged", d.Position, at[0])
 	}
 }
@@ -171,11 +171,16 @@ func TestAPositionOfAGroupInADeletedTopicMeansNothingInItsSuccessor(t *testing.T
 	block := stored.GetBlock(topic, 0)
 	remake(t, b, topic, 1)
 	mustAppend(t, b, topic, events(20, oneKey)...)
-	// Kafka removes the offsets of a deleted topic; a member that had not noticed may have written its own after that.
+	// Kafka removes the offsets of a deleted topic, a little later; a member that had not noticed may have written its own
+	// after that.
+	testenv.Await(t, soon, func() bool {
+		left, err := b.admin.ListConsumerGroupOffsets(g.Name, map[string][]int32{topic: {0}})
+		return err == nil && code(left.Err) == nil && left.GetBlock(topic, 0).Offset < 0
+	}, "the offset is removed")
 	late := map[string]map[int32]sarama.OffsetAndMetadata{topic: {0: {Offset: block.Offset, Metadata: block.Metadata, LeaderEpoch: -1}}}
 	testenv.Await(t, soon, func() bool {
-		_, err := b.admin.AlterConsumerGroupOffsets(g.Name, late, nil)
-		return err == nil
+		answer, err := b.admin.AlterConsumerGroupOffsets(g.Name, late, nil)
+		return err == nil && code(answer.Errors[topic][0]) == nil
 	}, "the old offset is written")
 	c = join(t, b, g)
 	defer closeNow(t, c)
@@ -258,9 +263,7 @@ func TestAFollowingReplayGoesOnInATopicThatIsMadeAgainAndInNewPartitions(t *test
 	if n := log.count("made again"); n != 1 {
 		t.Errorf("logged %d times, want once:\n%s", n, log.text.String())
 	}
-	if err := b.admin.CreatePartitions(topic, 3, nil, false); err != nil {
-		t.Fatal(err)
-	}
+	grow(t, b, topic, 3)
 	other := openOn(t, Config{Brokers: testenv.Kafka(t)})
 	seen := map[string]bool{}
 	testenv.Await(t, soon, func() bool {

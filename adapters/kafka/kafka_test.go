@@ -28,10 +28,17 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", sideBySide); err != nil {
 		panic(err)
 	}
-	// go-metrics, which sarama uses, has one ticker for the life of the process. A link of the proxy whose client left
-	// amid a write keeps its sender for ever.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
-		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"))
+	goleak.VerifyTestMain(lasting{m}, testenv.Leaks()...)
+}
+
+// lasting runs tests and gives what they left behind time to end, on a machine that may stand still.
+type lasting struct{ m *testing.M }
+
+func (l lasting) Run() int {
+	code := l.m.Run()
+	for end := time.Now().Add(soon); code == 0 && goleak.Find(testenv.Leaks()...) != nil && time.Now().Before(end); {
+	}
+	return code
 }
 
 // opened is a backend on the shared Kafka that closes with the test.
@@ -40,9 +47,19 @@ func opened(t testing.TB) *Backend {
 	return openOn(t, Config{Brokers: testenv.Kafka(t)})
 }
 
+// patient is cfg where a machine that stands still for a while costs no member its claims, unless cfg says otherwise.
+// Members notice each other soon all the same.
+func patient(cfg Config) Config {
+	def(&cfg.OpenTimeout, soon)
+	if cfg.SessionTimeout == 0 {
+		cfg.SessionTimeout, cfg.beat = soon, 300*time.Millisecond
+	}
+	return cfg
+}
+
 func openOn(t testing.TB, cfg Config) *Backend {
 	t.Helper()
-	b, err := Open(t.Context(), cfg)
+	b, err := Open(t.Context(), patient(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +76,12 @@ func openOn(t testing.TB, cfg Config) *Backend {
 func newTopic(t testing.TB, b *Backend, partitions int) string {
 	t.Helper()
 	name := testenv.Name(t, "t")
-	if err := b.CreateTopic(t.Context(), durable.TopicSpec{Name: name, Partitions: partitions}); err != nil {
+	var err error
+	testenv.Await(t, 2*soon, func() bool { // a broker that was frozen or has just started refuses at first
+		err = b.CreateTopic(t.Context(), durable.TopicSpec{Name: name, Partitions: partitions})
+		return !errors.Is(err, durable.ErrUnavailable)
+	}, "a topic can be made")
+	if err != nil {
 		t.Fatal(err)
 	}
 	return name
@@ -127,6 +149,27 @@ func fetch(t testing.TB, c durable.Consumer, n int) []durable.Delivery {
 		out = append(out, ds...)
 	}
 	return out
+}
+
+// awaitAppend appends one message again and again until that works, for a broker that was away.
+func awaitAppend(t testing.TB, b *Backend, topic string) {
+	t.Helper()
+	testenv.Await(t, 2*soon, func() bool {
+		_, err := b.Append(t.Context(), topic, events(1, oneKey)...)
+		return err == nil
+	}, "appends work")
+}
+
+// grow gives topic n partitions, and returns when the brokers tell of them: a backend that opens now knows them all.
+func grow(t testing.TB, b *Backend, topic string, n int) {
+	t.Helper()
+	if err := b.admin.CreatePartitions(topic, int32(n), nil, false); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Await(t, soon, func() bool {
+		got, err := b.visible(t.Context(), topic, "")
+		return err == nil && got == n
+	}, "the partitions are there")
 }
 
 func closeNow(t testing.TB, c interface{ Close(context.Context) error }) {
@@ -243,7 +286,7 @@ func TestAMissingTopicIsErrTopicNotFound(t *testing.T) {
 }
 
 func TestCloseInAReplayLoopEndsTheLoop(t *testing.T) {
-	b, err := Open(t.Context(), Config{Brokers: testenv.Kafka(t)})
+	b, err := Open(t.Context(), patient(Config{Brokers: testenv.Kafka(t)}))
 	if err != nil {
 		t.Fatal(err)
 	}

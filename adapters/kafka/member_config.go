@@ -13,6 +13,9 @@ const joinSlack = 5 * time.Second
 
 // heartbeat is the time between heartbeats: short, because members learn of a rebalance by them.
 func (c Config) heartbeat() time.Duration {
+	if c.beat > 0 {
+		return c.beat
+	}
 	return max(min(c.SessionTimeout/10, time.Second), 5*time.Millisecond)
 }
 

@@ -15,7 +15,7 @@ type javaMember struct{ *testenv.Process }
 
 func startJavaMember(t *testing.T, b *Backend, group, topic, assignor string) javaMember {
 	return javaMember{testenv.StartKafkaClient(t, testenv.VerifiableConsumer, "--bootstrap-server", b.cfg.Brokers[0],
-		"--group-id", group, "--topic", topic, "--assignment-strategy", assignor, "--session-timeout", "6000", "--verbose")}
+		"--group-id", group, "--topic", topic, "--assignment-strategy", assignor, "--session-timeout", "30000", "--verbose")}
 }
 
 // javaEvent is a line of a javaMember.

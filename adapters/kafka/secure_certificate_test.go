@@ -19,7 +19,7 @@ import (
 // opens opens by settings, as a configuration file has them.
 func opens(t *testing.T, s Settings) (*Backend, error) {
 	t.Helper()
-	s.OpenTimeout = soon
+	s.OpenTimeout, s.SessionTimeout = soon, soon
 	cfg, err := s.Config(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,9 @@ func replacedCertificate(t *testing.T, k *testenv.SecureKafka) {
 	c := join(t, b, durable.Group{Name: group, Topics: durable.Topics(topic)})
 	defer closeNow(t, c)
 	mustAppend(t, b, topic, events(1, oneKey)...)
-	fetch(t, c, 1)
+	if err := c.Ack(t.Context(), fetch(t, c, 1)...); err != nil {
+		t.Fatal(err)
+	}
 	k.TLSProxy().Cut()
 	for _, a := range rights("before") {
 		k.Revoke(a)

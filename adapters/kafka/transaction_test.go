@@ -71,7 +71,7 @@ func TestATransactionThatIsNeverEndedDelaysItsPartitionUntilItsTimeoutOnly(t *te
 	b := openOn(t, quickly(t))
 	topic := newTopic(t, b, 1)
 	conf := Config{}.filled().producer()
-	conf.Producer.Transaction.ID, conf.Producer.Transaction.Timeout = topic, time.Second
+	conf.Producer.Transaction.ID, conf.Producer.Transaction.Timeout = topic, 5*time.Second // it is begun and sent to within that
 	p, err := sarama.NewSyncProducer(b.cfg.Brokers, conf)
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ func answering(t *testing.T, answer func(*sarama.RecordBatch) (sarama.KError, in
 	t.Helper()
 	m := &model{partitions: make([]modelPartition, 1)}
 	b := modelBackend(t, m)
+	b.cfg.AppendTimeout = soon
 	b.writer.send = func(s *sender, batches []*batch) (*sarama.ProduceResponse, error) {
 		res := &sarama.ProduceResponse{Version: 9}
 		for _, x := range batches {
