@@ -165,13 +165,13 @@ func (b *Backend) shapeOf(ctx context.Context, topic string) (n int, created boo
 	if err := durable.CheckTopic(topic); err != nil {
 		return 0, false, err
 	}
-	count, err := b.control.Exists(ctx, topicKey(topic)).Result()
-	if err != nil {
-		return 0, false, unavailable(ctx, err)
-	}
 	n, keep, err := b.lookUp(ctx, topic)
 	if err != nil {
 		return 0, false, err
+	}
+	count, err := b.control.Exists(ctx, topicKey(topic)).Result() // afterwards, for a server that forgets between the two
+	if err != nil {
+		return 0, false, unavailable(ctx, err)
 	}
 	if count > 0 { // what the server forgot is stored again by those who know it
 		b.shapes.put(topic, n, keep)

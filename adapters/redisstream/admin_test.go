@@ -68,6 +68,28 @@ func TestATopicOfSeveralPartitions(t *testing.T) {
 	}
 }
 
+// TestALookAtTheServerThatWasOvertakenIsNotKept has a topic be deleted, or made, while its shape is looked up.
+func TestALookAtTheServerThatWasOvertakenIsNotKept(t *testing.T) {
+	var s shapes
+	s.expect("t", 4)
+	was, _ := s.get("t")
+	s.forget("t")
+	s.refresh("t", was, 4, keeping{})
+	if now, _ := s.get("t"); now != nil {
+		t.Errorf("got %+v of a topic that is gone, want nothing", now)
+	}
+	s.expect("t", 3)
+	s.refresh("t", nil, 1, keeping{})
+	if now, _ := s.get("t"); now == nil || now.n != 3 {
+		t.Errorf("got %+v of a topic that was made, want its 3 partitions", now)
+	}
+	was, _ = s.get("t")
+	s.refresh("t", was, 5, keeping{maxLen: 7})
+	if now, _ := s.get("t"); now.n != 5 || now.keep.maxLen != 7 {
+		t.Errorf("got %+v after a look, want what it found", now)
+	}
+}
+
 func TestAStreamWithEntriesIsNotPartitioned(t *testing.T) {
 	b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}}), testenv.Name(t, "t")
 	if _, err := b.Append(t.Context(), topic, event(1)); err != nil {

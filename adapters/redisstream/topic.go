@@ -122,19 +122,28 @@ type shapes struct {
 	byTopic map[string]*shape
 }
 
-// get returns the cached number; fresh is false where the caller is to look it up.
-func (s *shapes) get(topic string) (n int, known, fresh bool) {
+// get returns what is cached, nil where that is nothing; fresh is false where the caller is to look it up.
+func (s *shapes) get(topic string) (c *shape, fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.byTopic[topic]
+	c = s.byTopic[topic]
 	switch {
 	case c == nil:
-		return 0, false, false
+		return nil, false
 	case c.looking, time.Now().Before(c.until):
-		return c.n, true, true
+		return c, true
 	default:
 		c.looking = true
-		return c.n, true, false
+		return c, false
+	}
+}
+
+// refresh is put, after a look at the server that began when was stood: what others noted or forgot since then is newer.
+func (s *shapes) refresh(topic string, was *shape, n int, k keeping) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byTopic[topic] == was {
+		s.set(topic, &shape{n: n, keep: k, until: time.Now().Add(shapeTTL)})
 	}
 }
 
@@ -142,6 +151,11 @@ func (s *shapes) get(topic string) (n int, known, fresh bool) {
 func (s *shapes) keeping(topic string) keeping {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.kept(topic)
+}
+
+// kept is keeping. The caller holds mu.
+func (s *shapes) kept(topic string) keeping {
 	if c := s.byTopic[topic]; c != nil {
 		return c.keep
 	}
@@ -149,15 +163,20 @@ func (s *shapes) keeping(topic string) keeping {
 }
 
 func (s *shapes) put(topic string, n int, k keeping) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.set(topic, &shape{n: n, keep: k, until: time.Now().Add(shapeTTL)})
 }
 
 // expect notes the number of partitions of a topic that was just made or found. The next get has it looked up.
-func (s *shapes) expect(topic string, n int) { s.set(topic, &shape{n: n, keep: s.keeping(topic)}) }
-
-func (s *shapes) set(topic string, to *shape) {
+func (s *shapes) expect(topic string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.set(topic, &shape{n: n, keep: s.kept(topic)})
+}
+
+// set notes the shape of topic. The caller holds mu.
+func (s *shapes) set(topic string, to *shape) {
 	if s.byTopic == nil {
 		s.byTopic = map[string]*shape{}
 	}
@@ -173,22 +192,22 @@ func (s *shapes) forget(topic string) {
 // partitions is the number of partitions of topic, one where it was not created. It may be shapeTTL old; where
 // the server cannot tell now, the last known number stands.
 func (b *Backend) partitions(ctx context.Context, topic string) (int, error) {
-	n, known, fresh := b.shapes.get(topic)
+	was, fresh := b.shapes.get(topic)
 	if fresh {
-		return n, nil
+		return was.n, nil
 	}
 	found, keep, err := b.lookUp(ctx, topic)
-	if err == nil && known && n > 1 && found == 1 {
-		keep = b.shapes.keeping(topic)
-		found, err = b.restore(ctx, topic, n, keep)
+	if err == nil && was != nil && was.n > 1 && found == 1 {
+		keep = was.keep
+		found, err = b.restore(ctx, topic, was.n, keep)
 	}
-	if err != nil && known {
-		found, keep, err = n, b.shapes.keeping(topic), nil
+	if err != nil && was != nil {
+		found, keep, err = was.n, was.keep, nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	b.shapes.put(topic, found, keep)
+	b.shapes.refresh(topic, was, found, keep)
 	return found, nil
 }
 
