@@ -44,9 +44,10 @@ func (m *competitor) handOver() {
 	m.b.exit(m)
 }
 
-// lastAcks writes the acks that are left. A node that stands still leaves time for the rest of the hand-over.
+// lastAcks writes the acks that are left, for what is not written is handled again. A node that stands still leaves time
+// for the rest of the hand-over.
 func (m *competitor) lastAcks(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, handOverTime/3)
+	ctx, cancel := context.WithTimeout(ctx, handOverTime/2)
 	defer cancel()
 	return m.flush(ctx, nil, true)
 }
