@@ -91,7 +91,7 @@ func TestCompetingMembersTakeOverFromTheDeadAlone(t *testing.T) {
 	abandon(t, raw, topic, "dead")
 	g.Member = "taker"
 	taker := join(t, b, g)
-	testenv.Await(t, 20*time.Second, func() bool {
+	testenv.Await(t, time.Minute, func() bool {
 		p, err := raw.XPendingExt(t.Context(), &redis.XPendingExtArgs{Stream: topic, Group: "g", Start: "-", End: "+", Count: 10, Consumer: "dead"}).Result()
 		return err == nil && len(p) == 0
 	}, "the dead member's entry is taken over")
