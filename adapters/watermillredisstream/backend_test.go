@@ -7,20 +7,24 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 
 	"github.com/dualstream/dualstream/adapters/watermillredisstream"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/durable/durabletest"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/realtime"
 	"github.com/dualstream/dualstream/realtime/realtimetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
+func TestMain(m *testing.M) {
+	testenv.SideBySide(8)
+	leaktest.Main(m, testenv.Leaks()...)
+}
 
+// config has entries claimed that were left alone for longer than a machine stands still.
 func config(t testing.TB) watermillredisstream.Config {
-	return watermillredisstream.Config{Addrs: []string{testenv.Redis(t)}, ClaimIdle: 2 * time.Second}
+	return watermillredisstream.Config{Addrs: []string{testenv.Redis(t)}, ClaimIdle: 5 * time.Second}
 }
 
 func TestConformance(t *testing.T) {

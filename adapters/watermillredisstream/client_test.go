@@ -1,14 +1,15 @@
 package watermillredisstream
 
 import (
-	"context"
 	"net"
 	"testing"
 	"time"
+
+	"github.com/dualstream/dualstream/internal/testenv"
 )
 
-// slowServer takes connections and answers none of them; asked is sent to for each.
-func slowServer(t *testing.T) (addr string, asked <-chan struct{}) {
+// slowServer takes connections and answers none of them until end; asked is sent to for each.
+func slowServer(t *testing.T) (addr string, asked <-chan struct{}, end func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -31,28 +32,35 @@ func slowServer(t *testing.T) (addr string, asked <-chan struct{}) {
 			_ = c.Close()
 		}
 	}()
-	t.Cleanup(func() {
+	end = func() {
 		_ = l.Close()
 		<-served
-	})
-	return l.Addr().String(), began
+	}
+	t.Cleanup(end)
+	return l.Addr().String(), began, end
 }
 
 func TestCloseDoesNotWaitForEverForACommandThatMakesItsConnection(t *testing.T) {
-	addr, asked := slowServer(t)
+	addr, asked, end := slowServer(t)
 	c := newClient(Config{Addrs: []string{addr}})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- c.Ping(ctx).Err() }()
+	go func() { ended <- c.Ping(t.Context()).Err() }()
 	<-asked
 	closed := make(chan error, 1)
 	go func() { closed <- c.Close() }()
+	testenv.Await(t, time.Minute, func() bool {
+		if c.running.TryRLock() {
+			c.running.RUnlock()
+			return false
+		}
+		return true
+	}, "Close has come in between")
+	end()
 	for name, done := range map[string]chan error{"the command": ended, "Close": closed} {
 		select {
 		case err := <-done:
 			t.Logf("%s ended: %v", name, err)
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%s does not end", name)
 		}
 	}
