@@ -16,7 +16,7 @@ import (
 
 const (
 	healthBound    = 500 * time.Millisecond
-	healthGrace    = 2 * time.Second // of a busy machine
+	healthGrace    = 2 * time.Second // of a busy machine, which may stand still for longer now and then, not three times in a row
 	healthPatience = 60 * time.Second
 )
 
@@ -32,11 +32,16 @@ type spoiled interface {
 func watchFaults(t *testing.T, server spoiled, proxy *testenv.Proxy, c dual.HealthCheck, want string) {
 	t.Helper()
 	h := newHealth(t, dual.HealthOptions{Bound: healthBound, Fresh: time.Millisecond}, c)
+	slow := 0 // probes in a row
 	state := func() string {
 		begin := time.Now()
 		r := h.Ready(t.Context())
-		if took := time.Since(begin); took > healthBound+healthGrace {
-			t.Errorf("a probe took %s, want at most %s", took, healthBound)
+		took := time.Since(begin)
+		if slow++; took <= healthBound+healthGrace {
+			slow = 0
+		}
+		if slow == 3 {
+			t.Errorf("three probes took too long, the last one %s, want at most %s", took, healthBound)
 		}
 		return r.Parts[0].State
 	}
@@ -54,7 +59,9 @@ func watchFaults(t *testing.T, server spoiled, proxy *testenv.Proxy, c dual.Heal
 		{"slow", func() { proxy.Delay(2 * time.Second) }, proxy.Restore},
 	} {
 		fault.do()
-		await(want, fault.name)
+		for range 3 {
+			await(want, fault.name)
+		}
 		fault.end()
 		await("ok", "after "+fault.name)
 	}
@@ -98,7 +105,7 @@ func TestARedisThatForgetsIsDegradedWithTheSettingToChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close(context.Background()) })
-	h := newHealth(t, dual.HealthOptions{}, dual.CheckDurable(b))
+	h := newHealth(t, dual.HealthOptions{Bound: healthPatience}, dual.CheckDurable(b))
 	r := h.Ready(t.Context())
 	if !r.OK || r.Parts[0].State != "degraded" || !strings.Contains(r.Parts[0].Reason, "appendonly") {
 		t.Errorf("got %+v, want degraded because of appendonly", r)

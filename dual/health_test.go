@@ -29,6 +29,9 @@ func part(name string, err error) dual.HealthCheck {
 
 func newHealth(t *testing.T, o dual.HealthOptions, checks ...dual.HealthCheck) *dual.Health {
 	t.Helper()
+	if o.Bound == 0 {
+		o.Bound = time.Hour // however long the machine stands still
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/dualstream/dualstream/realtime"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // sickness is a fault of the real-time bus.
 type sickness struct {
@@ -143,10 +143,13 @@ func newSickBus(t *testing.T, limit time.Duration) *sickBus {
 		Dispatcher: realtime.DispatcherOptions{Queue: 64, Timeout: limit, BackoffMax: quick},
 		Logger:     slog.New(slog.DiscardHandler),
 	})
-	sub, err := s.open(s.server.DirectAddr()).Subscribe(t.Context(), realtime.Channel("thing", "a"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	bus := s.open(s.server.DirectAddr())
+	var sub realtime.Subscription
+	testenv.Await(t, patience, func() bool { // a server that stands still when it is probed so early counts as gone
+		var err error
+		sub, err = bus.Subscribe(t.Context(), realtime.Channel("thing", "a"))
+		return err == nil
+	}, "a subscription")
 	go s.listen(sub) // ends when its backend is closed
 	return s
 }
