@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -58,17 +59,20 @@ func TestTheErrorOfARatioShrinksWithTheTurns(t *testing.T) {
 }
 
 func TestALeadIsNotMeasured(t *testing.T) {
-	var calls int64
-	s, err := afterLead(t.Context(), 6*time.Millisecond, 2, func(done int64) error {
-		if done != 2*calls {
-			t.Errorf("call %d is told that %d are done", calls, done)
+	synctest.Test(t, func(t *testing.T) {
+		var calls int64
+		s, err := afterLead(t.Context(), 6*time.Second, 2, func(done int64) error {
+			if done != 2*calls {
+				t.Errorf("call %d is told that %d are done", calls, done)
+			}
+			calls++
+			time.Sleep(time.Second)
+			return nil
+		})
+		if err != nil || s.before != 4 || s.events != 8 || calls != 6 {
+			t.Errorf("sample = %+v, %v after %d calls of two; want 4 before and 8 measured", s, err, calls)
 		}
-		calls++
-		return nil
 	})
-	if err != nil || s.before == 0 || s.events == 0 || s.before+s.events != 2*calls {
-		t.Errorf("sample = %+v, %v after %d calls of two; want some before and some measured", s, err, calls)
-	}
 }
 
 func TestPercentileIsOneOfTheLatencies(t *testing.T) {
@@ -147,10 +151,12 @@ func TestWindowWrapsAround(t *testing.T) {
 }
 
 func TestCallersCountWhatTheyDid(t *testing.T) {
-	s, err := fromCallers(t.Context(), 5*time.Millisecond, 4, func(int64) error { return nil })
-	if err != nil || s.events < 4 || s.elapsed < 5*time.Millisecond {
-		t.Errorf("sample = %+v, %v; want at least one event a caller in 5 ms", s, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s, err := fromCallers(t.Context(), 5*time.Second, 4, func(int64) error { time.Sleep(time.Second); return nil })
+		if err != nil || s.events != 20 || s.elapsed != 5*time.Second {
+			t.Errorf("sample = %+v, %v; want 5 events a caller in 5 s", s, err)
+		}
+	})
 	boom := errors.New("refused")
 	if _, err := fromCallers(t.Context(), time.Hour, 2, func(int64) error { return boom }); !errors.Is(err, boom) {
 		t.Errorf("err = %v, want %v", err, boom)
