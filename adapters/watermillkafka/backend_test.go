@@ -12,17 +12,17 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"go.uber.org/goleak"
 
 	"github.com/dualstream/dualstream/adapters/watermillkafka"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/durable/durabletest"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/realtime"
 	"github.com/dualstream/dualstream/realtime/realtimetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
+func TestMain(m *testing.M) { leaktest.Main(m, testenv.Leaks()...) }
 
 func open(t testing.TB, cfg watermillkafka.Config) durable.Backend {
 	t.Helper()
@@ -38,7 +38,9 @@ func open(t testing.TB, cfg watermillkafka.Config) durable.Backend {
 func newTopic(t testing.TB, partitions int) string {
 	t.Helper()
 	name := testenv.Name(t, "t")
-	client, err := sarama.NewClient(testenv.Kafka(t), sarama.NewConfig())
+	config := sarama.NewConfig()
+	config.Admin.Timeout = time.Minute
+	client, err := sarama.NewClient(testenv.Kafka(t), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +53,7 @@ func newTopic(t testing.TB, partitions int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testenv.Await(t, 30*time.Second, func() bool {
+	testenv.Await(t, time.Minute, func() bool {
 		for p := range int32(partitions) {
 			if _, err := client.GetOffset(name, p, sarama.OffsetNewest); err != nil {
 				_ = client.RefreshMetadata(name)
@@ -98,7 +100,7 @@ func TestMembersKeepTheOrderOfKeys(t *testing.T) {
 	var mu sync.Mutex
 	first := map[string][]int{} // first occurrences by key
 	seen := map[string]bool{}
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer stop()
 	handle := func(msg *message.Message) error {
 		mu.Lock()
@@ -153,7 +155,7 @@ func TestAForeignRecordNeverEndsASubscription(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for _, want := range []string{"foreign", "mine"} {
 		ds, err := c.Fetch(ctx, 1)
@@ -189,7 +191,7 @@ func TestAClusterThatIsNotThereIsUnavailable(t *testing.T) {
 
 func closeNow(t *testing.T, b durable.Backend) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := b.Close(ctx); err != nil {
 		t.Error(err)

@@ -15,7 +15,9 @@ import (
 
 // exampleTopic is a topic with one partition, which yours are made by the tools of your cluster.
 func exampleTopic(brokers []string) (string, error) {
-	admin, err := sarama.NewClusterAdmin(brokers, sarama.NewConfig())
+	config := sarama.NewConfig()
+	config.Admin.Timeout = time.Minute
+	admin, err := sarama.NewClusterAdmin(brokers, config)
 	if err != nil {
 		return "", err
 	}
