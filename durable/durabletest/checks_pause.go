@@ -124,6 +124,9 @@ func (e *env) until(ctx context.Context, what string, cond func() bool) {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
+			if cond() { // the process may have stood still since the last look
+				return
+			}
 			e.Fatalf("waiting for %s: %v", what, ctx.Err())
 		}
 	}

@@ -21,7 +21,8 @@ func Await(t testing.TB, timeout time.Duration, cond func() bool, what string) {
 	}
 }
 
-// poll looks at cond until it holds or ctx is done.
+// poll looks at cond until it holds or ctx is done, and once more then: the process may have stood still since the last
+// look.
 func poll(ctx context.Context, cond func() bool) error {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
@@ -31,6 +32,9 @@ func poll(ctx context.Context, cond func() bool) error {
 		}
 		select {
 		case <-ctx.Done():
+			if cond() {
+				return nil
+			}
 			return ctx.Err()
 		case <-ticker.C:
 		}
