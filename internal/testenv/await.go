@@ -45,8 +45,11 @@ func poll(ctx context.Context, cond func() bool) error {
 func pollErr(ctx context.Context, try func() error) error {
 	var last error
 	err := poll(ctx, func() bool {
-		last = try()
-		return last == nil
+		err := try()
+		if last == nil || ctx.Err() == nil { // then it tells more than that the time is over
+			last = err
+		}
+		return err == nil
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, last)
