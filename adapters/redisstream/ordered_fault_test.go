@@ -114,6 +114,23 @@ func TestAStreamThatIsMadeAgainIsHandedOutByTheNextTenureAlone(t *testing.T) {
 	}
 }
 
+// TestACommitThatFoundNoGroupFollowsWhereAnotherMemberMadeItAgain has the keeper find the group, though a commit did not.
+func TestACommitThatFoundNoGroupFollowsWhereAnotherMemberMadeItAgain(t *testing.T) {
+	b, topic := open(t, Config{Connection: Connection{Addr: testenv.Redis(t)}, LeaseTTL: calm}), testenv.Name(t, "t")
+	store(t, b, topic, 0, 3)
+	c := join(t, b, durable.Group{Name: "g", Topics: durable.Topics(topic)}).(*ordered)
+	ds := fetch(t, c, 3)
+	c.mu.Lock()
+	c.byClaim[ds[0].Claim].dirty = true
+	c.mu.Unlock()
+	must(t, c.Ack(t.Context(), ds...))
+	c.renewNow()
+	testenv.Await(t, time.Minute, func() bool {
+		lag, err := b.Lag(t.Context(), "g", topic)
+		return err == nil && lag[0].Lag == 0
+	}, "the position is committed")
+}
+
 // TestAGroupThatVanishesBetweenTwoOwnersGoesOnWhereTheFirstLeftIt has the second one find the lease taken for a while.
 func TestAGroupThatVanishesBetweenTwoOwnersGoesOnWhereTheFirstLeftIt(t *testing.T) {
 	t.Parallel()

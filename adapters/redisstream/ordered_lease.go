@@ -48,13 +48,24 @@ func (c *ordered) renew(ctx context.Context) error {
 		}
 		c.prolong(o, begun+c.b.leaseTTL()-c.margin())
 		if reply[0] == 2 {
-			errs = append(errs, c.remake(ctx, o))
-			poke(c.kick)
+			err = c.remake(ctx, o)
 		} else if len(reply) > 2 {
 			c.recount(o, calls[i].args[4].(string), reply[2], reply[1])
 		}
+		if errs = append(errs, err); err == nil {
+			c.commitAgain(o)
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// commitAgain has the position of o committed where that found no group, which is there now, whoever made it.
+func (c *ordered) commitAgain(o *tenure) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if o.dirty {
+		poke(c.kick)
+	}
 }
 
 // renewNow has the keeper renew at once, which finds groups that are gone.
