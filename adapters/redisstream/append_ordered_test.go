@@ -67,7 +67,7 @@ func TestAnOrderedAppendLeavesAServerThatBecameAReplica(t *testing.T) {
 func TestAScriptThatOnlySomeCallsFoundIsNotSentAgain(t *testing.T) {
 	b := &Backend{}
 	to := placement{topic: "t", n: 2, parts: []int{0, 1}}
-	b.writer = answering(t, "-NOSCRIPT No matching script.\r\n$3\r\n1-0\r\n")
+	b.writer = answering(t, "-NOSCRIPT No matching script.\r\n$3\r\n1-0\r\n", "")
 	batch2 := rediskit.NewBatch([]byte("x"), 2)
 	if fate, err := b.writer.Send(t.Context(), batch2); fate != rediskit.Answered {
 		t.Fatalf("got %v, %v, want an answer", fate, err)

@@ -3,6 +3,7 @@ package redisstream
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -113,7 +114,7 @@ func TestAFullServerStoresNothingAndServesAgain(t *testing.T) {
 func TestAGapOfAKeyIsTold(t *testing.T) {
 	msgs := events(3)
 	msgs[1].Metadata.Set(durable.MetaPartitionKey, "other")
-	writer := answering(t, "-ERR broken\r\n$3\r\n1-0\r\n$3\r\n2-0\r\n")
+	writer := answering(t, "-ERR broken\r\n$3\r\n1-0\r\n$3\r\n2-0\r\n", "")
 	batch3 := rediskit.NewBatch([]byte("x"), len(msgs))
 	if fate, err := writer.Send(t.Context(), batch3); fate != rediskit.Answered {
 		t.Fatalf("got %v, %v, want an answer", fate, err)
@@ -128,17 +129,45 @@ func TestAGapOfAKeyIsTold(t *testing.T) {
 	}
 }
 
-// answering is a writer to a server that answers the first bytes that it gets with replies.
-func answering(t *testing.T, replies string) *rediskit.Writer {
+// TestAStoredEventWhoseReplicasAreNotKnownIsUnknown has the server answer an append, and the wait for replicas by an error:
+// that the connection ended is told so, too, where the append went to several masters.
+func TestAStoredEventWhoseReplicasAreNotKnownIsUnknown(t *testing.T) {
+	for refusal, want := range map[string]error{
+		"ERR the connection ended before the reply":                           durable.ErrUnavailable,
+		"NOPERM this user has no permissions to run the 'wait' command":       durable.ErrDenied,
+		"ERR unknown command 'wait', with args beginning with: '1', '2500', ": nil,
+	} {
+		b := &Backend{cfg: Config{MinReplicas: 1}}
+		writer := answering(t, "$3\r\n1-0\r\n-"+refusal+"\r\n", "w")
+		batch1 := rediskit.NewBatch([]byte("x"), 1)
+		if fate, err := writer.Send(t.Context(), batch1); fate != rediskit.Answered {
+			t.Fatalf("got %v, %v, want an answer", fate, err)
+		}
+		_, err := b.results(&placement{topic: "t", n: 1}, events(1), batch1)
+		var batch *durable.BatchError
+		if !errors.As(err, &batch) || batch.Outcomes[0].Status != durable.Unknown {
+			t.Fatalf("%s: got %v, want an unknown outcome", refusal, err)
+		}
+		for _, e := range []error{durable.ErrUnavailable, durable.ErrDenied} {
+			if errors.Is(err, e) != (e == want) {
+				t.Errorf("%s: got %v, want %v alone", refusal, err, want)
+			}
+		}
+	}
+}
+
+// answering is a writer to a server that answers the first bytes that it gets with replies, the last of which is that to
+// trailer where there is one.
+func answering(t *testing.T, replies, trailer string) *rediskit.Writer {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	w := rediskit.NewWriter(rediskit.WriterOptions{
 		Dial:    func(context.Context) (net.Conn, error) { return ours, nil },
-		Timeout: 10 * time.Second,
+		Timeout: 10 * time.Second, Trailer: []byte(trailer),
 	})
 	t.Cleanup(w.Close)
 	go func() { // ends with the connection, which Close closes
-		_, err := theirs.Read(make([]byte, 1))
+		_, err := io.ReadFull(theirs, make([]byte, 1+len(trailer)))
 		if err == nil {
 			_, _ = theirs.Write([]byte(replies))
 		}
