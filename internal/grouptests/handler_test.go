@@ -21,7 +21,7 @@ import (
 func TestHandlersThatMisbehaveHoldUpTheirKeyAlone(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, p place) {
-		p.lease = 10 * time.Second
+		p.lease = 12 * time.Second
 		r := newRun(t, p)
 		var first sync.Map               // ids that were tried
 		var stuck atomic.Pointer[string] // the event that blocks, once both members are at work

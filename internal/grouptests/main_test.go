@@ -20,7 +20,7 @@ import (
 
 const (
 	// lease is after how long a member that died is followed, in tests in which one does.
-	lease = 6 * time.Second
+	lease = 10 * time.Second
 	// calm is that time in the other tests: a member that stands still for a while, on a machine short of processor
 	// time, loses nothing.
 	calm = 20 * time.Second
@@ -84,7 +84,8 @@ func connect(ctx context.Context, p place) (backend, error) {
 		return memory.New(memory.Config{Store: p.store, Logger: quiet})
 	case "kafka":
 		return kafka.Open(ctx, kafka.Config{
-			Brokers: p.addrs, OpenTimeout: answers, SessionTimeout: p.lease, CommitInterval: 100 * time.Millisecond, PartitionCheck: 200 * time.Millisecond, Logger: quiet,
+			Brokers: p.addrs, OpenTimeout: answers, AppendTimeout: answers, SessionTimeout: p.lease,
+			CommitInterval: 100 * time.Millisecond, PartitionCheck: 200 * time.Millisecond, Logger: quiet,
 		})
 	case "cluster":
 		c.Cluster.Addrs = p.addrs

@@ -24,7 +24,7 @@ func TestAReaderOutlivesItsConnection(t *testing.T) {
 	})
 	t.Run("kafka", func(t *testing.T) {
 		server := testenv.StartKafka(t, testenv.KafkaOptions{Proxied: true})
-		b, err := kafka.Open(t.Context(), kafka.Config{Brokers: server.Brokers(), OpenTimeout: answers})
+		b, err := kafka.Open(t.Context(), kafka.Config{Brokers: server.Brokers(), OpenTimeout: answers, AppendTimeout: answers})
 		s := opened(t, b, b, err)
 		proxy := server.Node(1).Proxy()
 		outlives(t, s, s, fast, func() { proxy.Cut(); proxy.Restore() }, func() {}) // what is written goes the same way

@@ -59,7 +59,7 @@ func onEach(t *testing.T, test func(t *testing.T, s store)) {
 		onRedis(t, redisstream.Connection{Cluster: redisstream.Cluster{Addrs: testenv.StartRedisCluster(t).Addrs()}})
 	})
 	t.Run("kafka", func(t *testing.T) {
-		b, err := kafka.Open(t.Context(), kafka.Config{Brokers: testenv.Kafka(t), OpenTimeout: answers, SessionTimeout: answers})
+		b, err := kafka.Open(t.Context(), kafka.Config{Brokers: testenv.Kafka(t), OpenTimeout: answers, AppendTimeout: answers, SessionTimeout: answers})
 		s := opened(t, b, b, err)
 		s.trim = func(t *testing.T, topic string, keep int) {
 			_, err := b.Trim(t.Context(), topic, durable.Trim{MaxLen: int64(keep), Exact: true, AllowUnread: true})
