@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -16,13 +17,16 @@ type client struct {
 	running *sync.RWMutex // held for reading by every command of a caller
 }
 
+// commandTimeout is that of the package redisstream: what is not retried is given more time than the library does.
+const commandTimeout = 5 * time.Second
+
 // newClient dials nothing yet. It does not retry, because an XADD that timed out may have been done. The addresses are
 // copied: go-redis adds those that it learns to its slice.
 func newClient(c Config) client {
 	out := client{
 		UniversalClient: redis.NewUniversalClient(&redis.UniversalOptions{
 			Addrs: slices.Clone(c.Addrs), MasterName: c.Master, Username: c.Username, Password: c.Password, DB: c.DB, TLSConfig: c.TLS,
-			MaxRetries: -1, ContextTimeoutEnabled: true,
+			MaxRetries: -1, ContextTimeoutEnabled: true, ReadTimeout: commandTimeout,
 		}),
 		running: &sync.RWMutex{},
 	}
