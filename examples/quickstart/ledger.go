@@ -15,7 +15,7 @@ const (
 	metaRun    = "run" // tells the events of runs apart that share a topic
 	metaSeq    = "seq" // number of the event within its source, from 0
 
-	silence = time.Second // notifications that are this late are not waited for
+	silence = 4 * time.Second // notifications that are this late are not waited for
 )
 
 // sourceIDs are the sources: names with a slash, a colon and the characters of patterns among them.
