@@ -54,6 +54,26 @@ func remake(t testing.TB, b *Backend, topic string, n int) {
 	}, "the topic is made again")
 }
 
+func TestATopicIsNotTakenForItsDeletedNamesake(t *testing.T) {
+	t.Parallel()
+	b, other := opened(t), opened(t)
+	topic := newTopic(t, b, 1)
+	before, err := incarnation(b.client, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 1)
+	go func() {
+		_, _ = b.visible(t.Context(), topic, before)
+		now, _ := incarnation(b.client, topic)
+		told <- now
+	}()
+	remake(t, other, topic, 1)
+	if now := <-told; now == before || now == "" {
+		t.Errorf("got %q, want another one than %q", now, before)
+	}
+}
+
 func TestADeletedTopicEndsNeitherTheMemberNorItsOtherTopics(t *testing.T) {
 	t.Parallel()
 	b := openOn(t, quickly(t))
