@@ -51,7 +51,7 @@ func once(t *testing.T, s *dual.Stack) int {
 	t.Helper()
 	h := &handling{begin: time.Now()}
 	run := consume(s, "billing", func(_ context.Context, e durable.Event) error { h.start(e.ID)(); return nil })
-	testenv.Await(t, 20*time.Second, func() bool { return acknowledged(t, s) }, "the event is acknowledged")
+	testenv.Await(t, time.Minute, func() bool { return acknowledged(t, s) }, "the event is acknowledged")
 	run.end(t)
 	ids, _ := h.sorted()
 	return len(ids)
@@ -67,7 +67,7 @@ func acknowledged(t *testing.T, s *dual.Stack) bool {
 // kept is for how long Redis has the only event of the group billing.
 func kept(t *testing.T, addr, prefix string) time.Duration {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr})
+	client := redis.NewClient(&redis.Options{Addr: addr, ReadTimeout: time.Minute})
 	defer func() { _ = client.Close() }()
 	keys, err := client.Keys(t.Context(), prefix+"billing*").Result()
 	if err != nil || len(keys) != 1 {
@@ -87,7 +87,7 @@ func TestRedisDedupeOfAFileIsSharedByProcesses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			section := "dedupe: { store: " + c.store + ", keep: 1h, redis: { addr: '" + addr + "', prefix: '" + c.prefix + "' } }"
+			section := "dedupe: { store: " + c.store + ", keep: 1h, redis: { addr: '" + addr + "', prefix: '" + c.prefix + "', call_timeout: 30s } }"
 			if first, second := once(t, member(t, section)), once(t, member(t, section)); first != 1 || second != c.second {
 				t.Errorf("handled %d and %d times, want 1 and %d", first, second, c.second)
 			}
@@ -97,7 +97,7 @@ func TestRedisDedupeOfAFileIsSharedByProcesses(t *testing.T) {
 			if left := kept(t, addr, c.prefix); left <= 50*time.Minute || left > time.Hour {
 				t.Errorf("a handled event is kept for %s, want nearly 1h", left)
 			}
-			other := "dedupe: { store: redis, redis: { addr: '" + addr + "', prefix: '" + testenv.Name(t, "d") + ":' } }"
+			other := "dedupe: { store: redis, redis: { addr: '" + addr + "', prefix: '" + testenv.Name(t, "d") + ":', call_timeout: 30s } }"
 			if n := once(t, member(t, other)); n != 1 {
 				t.Errorf("with another prefix: handled %d times, want 1", n)
 			}
@@ -108,7 +108,7 @@ func TestRedisDedupeOfAFileIsSharedByProcesses(t *testing.T) {
 // TestTheLeaseOfAFileHoldsAnEventOfAnotherProcess has two processes take the same event.
 func TestTheLeaseOfAFileHoldsAnEventOfAnotherProcess(t *testing.T) {
 	addr, prefix := testenv.Redis(t), testenv.Name(t, "d")+":"
-	section := "dedupe: { store: redis, lease: 5m, redis: { addr: '" + addr + "', prefix: '" + prefix + "' } }"
+	section := "dedupe: { store: redis, lease: 5m, redis: { addr: '" + addr + "', prefix: '" + prefix + "', call_timeout: 30s } }"
 	first, begun, finish := member(t, section), make(chan struct{}), make(chan struct{})
 	run := consume(first, "billing", func(context.Context, durable.Event) error {
 		close(begun)
@@ -122,7 +122,7 @@ func TestTheLeaseOfAFileHoldsAnEventOfAnotherProcess(t *testing.T) {
 	second, h := member(t, section), &handling{begin: time.Now()}
 	other := waiting(t, second, h)
 	close(finish)
-	testenv.Await(t, 20*time.Second, func() bool { return acknowledged(t, second) }, "the event is acknowledged")
+	testenv.Await(t, time.Minute, func() bool { return acknowledged(t, second) }, "the event is acknowledged")
 	other.end(t)
 	run.end(t)
 	if ids, _ := h.sorted(); len(ids) != 0 {
@@ -136,14 +136,14 @@ func waiting(t *testing.T, s *dual.Stack, h *handling) consuming {
 	monitor := new(durable.Monitor)
 	s.Process.Monitor = monitor
 	run := consume(s, "billing", func(_ context.Context, e durable.Event) error { h.start(e.ID)(); return nil })
-	testenv.Await(t, 20*time.Second, func() bool { return monitor.Stats().Total().Waiting > 0 }, "the event waits")
+	testenv.Await(t, time.Minute, func() bool { return monitor.Stats().Total().Waiting > 0 }, "the event waits")
 	return run
 }
 
 func TestAFileSaysWhatHappensWhileTheDedupeStoreIsDown(t *testing.T) {
 	r := testenv.StartRedis(t, testenv.RedisOptions{Proxied: true})
-	section := "dedupe: { store: redis, fail_open: true, redis: { addr: '" + r.Addr() + "', prefix: 'open:', call_timeout: 200ms } }"
-	open, closed := member(t, section), member(t, "dedupe: { store: redis, redis: { addr: '"+r.Addr()+"', prefix: 'closed:', call_timeout: 200ms } }")
+	section := "dedupe: { store: redis, fail_open: true, redis: { addr: '" + r.Addr() + "', prefix: 'open:', call_timeout: 30s } }"
+	open, closed := member(t, section), member(t, "dedupe: { store: redis, redis: { addr: '"+r.Addr()+"', prefix: 'closed:', call_timeout: 30s } }")
 	r.Proxy().Cut()
 	if n := once(t, open); n != 1 {
 		t.Errorf("fail_open: handled %d times, want 1", n)
@@ -154,6 +154,6 @@ func TestAFileSaysWhatHappensWhileTheDedupeStoreIsDown(t *testing.T) {
 		t.Errorf("without fail_open: handled %v while the store is down, want nothing", ids)
 	}
 	r.Proxy().Restore()
-	testenv.Await(t, 20*time.Second, func() bool { ids, _ := h.sorted(); return len(ids) == 1 }, "it is handled")
+	testenv.Await(t, time.Minute, func() bool { ids, _ := h.sorted(); return len(ids) == 1 }, "it is handled")
 	run.end(t)
 }

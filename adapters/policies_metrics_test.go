@@ -62,7 +62,7 @@ realtime: { backend: memory }
 publish: { topic: `+topic+` }
 process: { stall_after: 3s }
 topics: { `+topic+`: { partitions: 2 } }
-metrics: { max_topics: 10, lag_timeout: 5s }
+metrics: { max_topics: 10, lag_timeout: 30s }
 poison: {}
 retry: { max_attempts: 3, initial: 1ms, max: 2ms }
 dedupe: {}
@@ -162,7 +162,7 @@ func TestAFileFiltersByType(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- durable.Process(ctx, s.Durable, g, h, options) }()
-	testenv.Await(t, 20*time.Second, func() bool { return monitor.Stats().Total().Acked == 3 }, "three are acknowledged")
+	testenv.Await(t, time.Minute, func() bool { return monitor.Stats().Total().Acked == 3 }, "three are acknowledged")
 	stop()
 	if err := <-ended; err != nil || handled.Load() != 2 {
 		t.Errorf("%d handled, %v, want 2", handled.Load(), err)

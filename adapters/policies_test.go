@@ -74,7 +74,7 @@ timeout: { after: 5s }
 	ended := make(chan error, 1)
 	go func() { ended <- durable.Process(ctx, s.Durable, group, h, s.Process) }()
 	var poisoned []middleware.PoisonRecord
-	testenv.Await(t, 20*time.Second, func() bool {
+	testenv.Await(t, time.Minute, func() bool {
 		poisoned = nil
 		for p, err := range (middleware.Redrive{Backend: s.Durable, Topic: "orders.poison"}).List(t.Context()) {
 			if err == nil {

@@ -39,6 +39,7 @@ func TestWatermillsAdaptersAreBackendsOfAFile(t *testing.T) {
 }
 
 func throughAFile(t *testing.T, name, at, topic, bus string) {
+	t.Helper()
 	text := fmt.Sprintf("durable: { backend: %s, %[1]s: { %s } }\nrealtime: { backend: %[1]s, %[1]s: { %[2]s, topic: %s } }\n", name, at, bus)
 	cfg, err := dual.Parse("f.yaml", []byte(text))
 	if err != nil {
@@ -48,6 +49,7 @@ func throughAFile(t *testing.T, name, at, topic, bus string) {
 	defer stop()
 	s, err := dual.Open(ctx, cfg, adapters.All(), func(o *dual.Options) {
 		o.TopicOf = func(durable.Event) string { return topic }
+		o.Dispatcher.Timeout = time.Minute // however long the broker stands still
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +59,7 @@ func throughAFile(t *testing.T, name, at, topic, bus string) {
 			t.Error(err)
 		}
 	}()
-	e := durable.Event{Type: "made", SourceType: "thing", SourceID: "7"}
+	e := durable.Event{ID: durable.NewID(), Type: "made", SourceType: "thing", SourceID: "7"} // stored once more after a failure
 	var sub realtime.Subscription
 	testenv.Await(t, time.Minute, func() bool { // the leader of a new topic may not know yet
 		sub, err = s.Realtime.Subscribe(ctx, realtime.Channel("thing", "7"))
@@ -72,7 +74,7 @@ func throughAFile(t *testing.T, name, at, topic, bus string) {
 		t.Errorf("got %+v, %v, want the notification of %s", got, err, receipts[0].ID)
 	}
 	handled := ""
-	g := durable.Group{Name: "g", Topics: durable.Topics(topic), Ordering: durable.None}
+	g := durable.Group{Name: testenv.Name(t, "g"), Topics: durable.Topics(topic), Ordering: durable.None}
 	err = durable.Process(ctx, s.Durable, g, func(msg *message.Message) error {
 		handled = msg.UUID
 		stop()
