@@ -50,15 +50,16 @@ func TestFilterPassesByTypePatternOrFunctionAndAcknowledgesTheRest(t *testing.T)
 					seen.add(msg.Metadata[durable.MetaID])
 					return nil, nil
 				})
-				run := process(b, name, h, topic)
-				testenv.Await(t, 30*time.Second, func() bool {
+				group := testenv.Name(t, "g")
+				run := process(b, group, h, topic)
+				testenv.Await(t, time.Minute, func() bool {
 					return len(seen.list()) >= len(c.want) && c.filter.Filtered() >= int64(5-len(c.want))
 				}, "everything is handled or filtered")
 				run.end(t)
 				if got := seen.list(); !slices.Equal(got, c.want) || c.filter.Filtered() != int64(5-len(c.want)) {
 					t.Errorf("handled %v and filtered %d, want %v", got, c.filter.Filtered(), c.want)
 				}
-				lags, err := b.(durable.LagReporter).Lag(t.Context(), name, topic)
+				lags, err := b.(durable.LagReporter).Lag(t.Context(), group, topic)
 				for _, l := range lags {
 					if l.Lag != 0 || l.Pending != 0 {
 						t.Errorf("got %+v, want all acknowledged", l)

@@ -49,9 +49,10 @@ func cutKafka(t *testing.T, topic string) durable.Backend {
 	if err := b.CreateTopic(t.Context(), durable.TopicSpec{Name: topic, Partitions: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Append(t.Context(), topic, event(t, "before")); err != nil {
-		t.Fatal(err)
-	}
+	testenv.Await(t, patience, func() bool { // longer than one append may take
+		_, err := b.Append(t.Context(), topic, event(t, "before"))
+		return err == nil
+	}, "an append before the cut")
 	cluster.Node(1).Proxy().Cut()
 	return b
 }

@@ -58,7 +58,7 @@ func faultRun(t *testing.T, b durable.Backend) {
 			t.Fatal(err)
 		}
 	}
-	m, r := newMetrics(t, prometheus.Options{LagFresh: time.Millisecond})
+	m, r := newMetrics(t, prometheus.Options{LagFresh: time.Millisecond, LagTimeout: patience})
 	b = m.Append(b)
 	msgs := events(t, count)
 	for i, msg := range msgs {
@@ -174,7 +174,7 @@ func (s *slowLag) Lag(ctx context.Context, _, _ string) ([]durable.PartitionLag,
 }
 
 func TestTheLagIsCachedAndItsFailureDoesNotHoldTheScrape(t *testing.T) {
-	m, r := newMetrics(t, prometheus.Options{LagFresh: time.Hour, LagTimeout: 50 * time.Millisecond})
+	m, r := newMetrics(t, prometheus.Options{LagFresh: time.Hour, LagTimeout: patience})
 	b := &slowLag{Backend: newMemory(t)}
 	g := durable.Group{Name: "g", Topics: durable.Topics("orders")}
 	m.Consumer(b, g, nil)
