@@ -16,8 +16,8 @@ import (
 const terminals = 5
 
 // even tells whether n of all entries are the part of one of five members. In order, it is two partitions of ten, between
-// which the keys of a run are spread by chance: one in a few has a member with a quarter more. Without, the others take what a member does not that stands still for a part
-// of the second that all of it lasts: it has what it fetched before.
+// which the keys of a run are spread by chance. Without, the others take what a member does not that stands still for a
+// part of the second that all of it lasts: it has what it fetched before.
 func even(order string, n, all int) bool {
 	if order == orderKey {
 		return 500*n >= all*50 && 500*n <= all*150
