@@ -10,8 +10,10 @@ import (
 
 	original "github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"go.uber.org/goleak"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -32,7 +34,7 @@ func event(i int) *message.Message {
 }
 
 func TestTheOriginalReadsWhatAppendStores(t *testing.T) {
-	defer leaks(t)()
+	defer leaktest.None(t, goleak.IgnoreCurrent())
 	addr, topic := testenv.Redis(t), testenv.Name(t, "t")
 	raw := client(t, addr)
 	defer func() { _ = raw.Close() }()

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -83,21 +84,6 @@ func work(t testing.TB, c durable.Consumer, done func() bool, what string) {
 		}
 		return false
 	}, what)
-}
-
-// leaks begins to look for goroutines that are left behind: none is once the returned function has waited for them.
-func leaks(t testing.TB) (none func()) {
-	before := goleak.IgnoreCurrent()
-	return func() {
-		t.Helper()
-		var err error
-		defer func() {
-			if err != nil {
-				t.Log(err)
-			}
-		}()
-		testenv.Await(t, 20*time.Second, func() bool { err = goleak.Find(before); return err == nil }, "every goroutine has ended")
-	}
 }
 
 func TestTheOriginalPublishesAndConsumes(t *testing.T) {
@@ -256,7 +242,7 @@ func TestAMemberLeavesNothingBehind(t *testing.T) {
 	if err := raw.Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	defer leaks(t)()
+	defer leaktest.None(t, goleak.IgnoreCurrent())
 	b := open(t, Config{Connection: Connection{Addr: addr}})
 	c := join(t, b, durable.Group{Name: "g", Topics: durable.Topics(topic)})
 	store(t, b, topic, 0, 5)
