@@ -135,11 +135,7 @@ func (b *Backend) tooFew(batch *rediskit.Batch) error {
 	}
 	r := batch.Trailer()
 	if err := r.Err(); err != nil {
-		known := passing(err)
-		if !errors.Is(known, durable.ErrDenied) && !strings.HasPrefix(err.Error(), "ERR unknown command") {
-			known = fmt.Errorf("%w: %w", durable.ErrUnavailable, err) // as where the connection ended before this reply
-		}
-		return fmt.Errorf("redisstream: wait for %d replicas: %w", b.cfg.MinReplicas, known)
+		return fmt.Errorf("redisstream: wait for %d replicas: %w", b.cfg.MinReplicas, passing(err))
 	}
 	n := r.Int()
 	if r.Bad() || n < int64(b.cfg.MinReplicas) {

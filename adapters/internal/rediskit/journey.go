@@ -252,9 +252,9 @@ func (j *journey) giveUp(err error) {
 }
 
 // noTrailer stands for the reply to a trailer that did not come.
-var noTrailer = []byte("-ERR the connection ended before the reply\r\n")
+var noTrailer = lostReply(Unknown, errors.New("the connection ended before the reply"))
 
-// least keeps the worst reply to the trailers: an error, such as that one did not come, else the smallest number.
+// least keeps the worst reply to the trailers: an error, or that one did not come, else the smallest number.
 func (j *journey) least(trailer []byte) {
 	if len(j.f.o.Trailer) == 0 {
 		return
@@ -263,7 +263,7 @@ func (j *journey) least(trailer []byte) {
 		trailer = noTrailer
 	}
 	mine, other := NewReply(j.trailer), NewReply(trailer)
-	if len(j.trailer) == 0 || mine.Kind() != '-' && (other.Kind() == '-' || other.Int() < mine.Int()) {
+	if len(j.trailer) == 0 || mine.Kind() == ':' && (other.Kind() != ':' || other.Int() < mine.Int()) {
 		j.trailer = trailer
 	}
 }
