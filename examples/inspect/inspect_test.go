@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/dualstream/dualstream/adapters"
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/dual"

@@ -15,12 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/dualstream/dualstream/adapters"
 	"github.com/dualstream/dualstream/dual"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
-	"github.com/redis/go-redis/v9"
 )
 
 const (

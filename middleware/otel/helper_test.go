@@ -9,16 +9,17 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/dualstream/dualstream/adapters/memory"
-	"github.com/dualstream/dualstream/durable"
-	"github.com/dualstream/dualstream/internal/leaktest"
-	"github.com/dualstream/dualstream/internal/testenv"
-	"github.com/dualstream/dualstream/middleware/otel"
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/dualstream/dualstream/adapters/memory"
+	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
+	"github.com/dualstream/dualstream/internal/testenv"
+	"github.com/dualstream/dualstream/middleware/otel"
 )
 
 const patience = 60 * time.Second

@@ -10,14 +10,15 @@ import (
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	prom "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/dualstream/dualstream/adapters/memory"
 	"github.com/dualstream/dualstream/durable"
 	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 	"github.com/dualstream/dualstream/middleware/prometheus"
-	prom "github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
-	dto "github.com/prometheus/client_model/go"
 )
 
 var errHandler = errors.New("handler failed")
