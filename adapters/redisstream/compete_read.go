@@ -124,11 +124,8 @@ func (m *reader) holdings() []turn {
 // readOnce looks for a page of what is pending and reads what is new, so that neither waits for all of the other, as
 // far as there is room.
 func (m *reader) readOnce() error {
-	if m.remade == nil {
-		m.remade = m.moved()
-	}
-	if m.remade != nil {
-		if err := m.reshape(m.remade); err != nil {
+	if gone := m.moved(); gone != nil {
+		if err := m.reshape(gone); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,6 @@ type reader struct {
 	unheard   time.Time     // since when the server has not answered; zero: nothing is asked
 	nextClaim time.Time     // when to look for what others left alone
 	lookAt    time.Time     // when the pending entries are looked at once more after a fault; zero: not
-	remade    *share        // of a topic that was made again with other partitions, which are not consumed yet; nil: there is none
 	kick      chan struct{} // capacity 1: something was acknowledged
 	acks      chan struct{} // capacity 1: there are acks to write
 	gone      chan struct{} // closed when only was taken out

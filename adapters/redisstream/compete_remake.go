@@ -53,13 +53,14 @@ func (m *reader) shaped(s *share) (bool, error) {
 // SetTopics is at work, it is left to the next read, before which it is tried again: partitions of both have the same names,
 // so that reading them may tell nothing any more.
 func (m *reader) reshape(gone *share) error {
-	m.remade = gone
+	m.mu.Lock()
+	gone.moved = true
+	m.mu.Unlock()
 	if !m.settling.TryLock() { // Close does not wait for SetTopics
 		return nil
 	}
 	defer m.settling.Unlock()
 	if !m.takesPart(gone) {
-		m.remade = nil
 		return nil
 	}
 	m.b.shapes.forget(gone.topic)
@@ -67,7 +68,6 @@ func (m *reader) reshape(gone *share) error {
 	if err != nil {
 		return err
 	}
-	m.remade = nil
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.shares = slices.DeleteFunc(m.shares, func(s *share) bool {
