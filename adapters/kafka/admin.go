@@ -147,7 +147,8 @@ func (b *Backend) partitions(topic string) ([]int32, error) {
 	return b.client.Partitions(topic)
 }
 
-// Health implements durable.HealthChecker: a broker answers and the cluster has a controller.
+// Health implements durable.HealthChecker: a broker answers, the cluster has a controller, and no member of this backend is
+// denied what it needs.
 func (b *Backend) Health(ctx context.Context) error {
 	err := b.ask(ctx, func() error {
 		brokers, _, err := b.admin.DescribeCluster()
@@ -159,5 +160,18 @@ func (b *Backend) Health(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("kafka: health: %w", translateStart(denied(err, opDescribe)))
 	}
-	return nil
+	return b.refusedMembers()
+}
+
+// refusedMembers is what members of this backend are denied now.
+func (b *Backend) refusedMembers() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var errs []error
+	for c := range b.consumers {
+		c.mu.Lock()
+		errs = append(errs, c.refusal)
+		c.mu.Unlock()
+	}
+	return errors.Join(errs...)
 }

@@ -53,6 +53,7 @@ type consumer struct {
 	trouble  error              // transient, returned by Fetch once
 	troubled bool               // trouble was logged and is not over
 	missing  []string           // rights for want of which there is trouble that was logged
+	refusal  error              // the last trouble for want of a right; nil: it is over
 	closed   bool
 	shut     sync.Once
 	finished chan struct{}

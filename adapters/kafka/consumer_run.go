@@ -212,9 +212,13 @@ func (c *consumer) report(err error) {
 	c.mu.Lock()
 	missing := grantOf(err, opRead)
 	first := !c.troubled || missing != "" && !slices.Contains(c.missing, missing)
+	told := fmt.Errorf("kafka: group %q: %w", c.group.Name, err)
 	if first {
 		c.missing = append(c.missing, missing)
-		c.troubled, c.trouble = true, fmt.Errorf("kafka: group %q: %w", c.group.Name, err)
+		c.troubled, c.trouble = true, told
+	}
+	if missing != "" {
+		c.refusal = told
 	}
 	c.mu.Unlock()
 	if first {
@@ -226,7 +230,7 @@ func (c *consumer) report(err error) {
 func (c *consumer) recovered() {
 	c.mu.Lock()
 	was := c.troubled
-	c.troubled, c.missing = false, nil
+	c.troubled, c.missing, c.refusal = false, nil, nil
 	c.mu.Unlock()
 	if was {
 		c.b.cfg.Logger.Info("kafka: consumer has recovered", "group", c.group.Name)

@@ -160,6 +160,9 @@ func readingIsRevoked(t *testing.T, k *testenv.SecureKafka) {
 	}{{read, "Read on the topic"}, {member, "Read on the group"}, {read, "Read on the topic"}} {
 		k.Revoke(lost.right)
 		isRefusal(t, "fetch", refusalOfFetch(t, c, lost.grant), group, lost.grant)
+		var sick error
+		testenv.Await(t, soon, func() bool { sick = b.Health(t.Context()); return sick != nil }, "a backend with a member that is denied is not healthy")
+		isRefusal(t, "health", sick, group, lost.grant)
 		msgs := events(3, oneKey)
 		mustAppend(t, root, topic, msgs...)
 		k.Allow(lost.right)
@@ -170,6 +173,7 @@ func readingIsRevoked(t *testing.T, k *testenv.SecureKafka) {
 			}
 		}
 		ack(ds)
+		testenv.Await(t, soon, func() bool { return b.Health(t.Context()) == nil }, "healthy again")
 	}
 }
 
