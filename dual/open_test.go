@@ -18,15 +18,7 @@ import (
 const bound = time.Minute
 
 // nobody is an address at which nothing listens.
-func nobody(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+const nobody = "127.0.0.1:1"
 
 // mute is an address that accepts and never answers.
 func mute(t *testing.T) string {
@@ -63,7 +55,7 @@ func openWithin(t *testing.T, limit, text string) (*dual.Stack, error) {
 }
 
 func TestAnErrorOfOpenNamesTheSetting(t *testing.T) {
-	free, silent, redis := nobody(t), mute(t), testenv.Redis(t)
+	free, silent, redis := nobody, mute(t), testenv.Redis(t)
 	locked := testenv.StartRedis(t, testenv.RedisOptions{Password: "right"}).Addr()
 	lossy := testenv.StartRedis(t, testenv.RedisOptions{AppendOnly: "no"}).Addr()
 	for _, c := range []struct{ name, text, path string }{

@@ -15,7 +15,7 @@ func (r *run) observeStall() (began *Stall, over bool) {
 			return nil, false
 		}
 		r.stalled, r.stalledTask = nil, nil
-		r.nextLook = time.Now().Add(r.lookEvery()) // what was held behind it is old, too, and has just begun to move
+		r.nextLook = time.Now().Add(r.o.StallAfter) // what was held behind it is old, too, and has just begun to move
 		return nil, true
 	}
 	if !r.crowded() {

@@ -25,7 +25,7 @@ func TestTheKeyThatStallsTheWindowIsNamedOnce(t *testing.T) {
 						<-free
 					}
 					if string(msg.Payload) == "slow" {
-						time.Sleep(100 * time.Millisecond) // one by one: what is behind it was fetched long ago, too
+						time.Sleep(10 * time.Second) // one by one: what is behind it was fetched long ago, too
 					}
 					return nil
 				}, ProcessOptions{MaxInFlight: 8, StallAfter: time.Minute, Monitor: &m, Logger: log.logger()})
@@ -46,7 +46,7 @@ func TestTheKeyThatStallsTheWindowIsNamedOnce(t *testing.T) {
 				t.Errorf("mode %d: %d lines, want one that names the partition and the position", mode, n)
 			}
 			close(free)
-			time.Sleep(time.Minute)
+			time.Sleep(10 * time.Minute)
 			if s := m.Stats(); len(s.Stalls) != 0 || s.Total().Stalls != 1 || s.Total().Acked != 10 {
 				t.Errorf("mode %d, afterwards: got %+v, want no stall and all acked", mode, s)
 			}

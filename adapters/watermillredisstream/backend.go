@@ -6,7 +6,8 @@
 // What Watermill's cannot do is refused, see durable.FromWatermill: there is no Replay and no position, and the members
 // of a group compete, so that Group.Ordering must be None. An entry whose member died is given to another one after
 // Config.ClaimIdle, and so is one whose handler takes longer. A command that the server has not answered within 5 s fails:
-// it is not sent again, for it may have been done.
+// it is not sent again, for it may have been done. In a cluster the library does send it again, up to three times, and an
+// event may be stored more than once.
 package watermillredisstream
 
 import (

@@ -20,8 +20,9 @@ type client struct {
 // commandTimeout is that of the package redisstream: what is not retried is given more time than the library does.
 const commandTimeout = 5 * time.Second
 
-// newClient dials nothing yet. It does not retry, because an XADD that timed out may have been done. The addresses are
-// copied: go-redis adds those that it learns to its slice.
+// newClient dials nothing yet. It does not retry, because an XADD that timed out may have been done; what go-redis does in
+// a cluster, where its following of slots is one with its retries, cannot be turned off. The addresses are copied: go-redis
+// adds those that it learns to its slice.
 func newClient(c Config) client {
 	out := client{
 		UniversalClient: redis.NewUniversalClient(&redis.UniversalOptions{

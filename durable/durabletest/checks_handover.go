@@ -98,15 +98,15 @@ func twoPhase(e *env) {
 	if early := e.firstWithin(got); len(early) > 0 {
 		e.Errorf("partition %d went to the next owner while deliveries of the old one run", early[0].Claim.Partition())
 	}
+	finished := map[string]bool{} // under claims that are held: a member that stood still may have lost its own
+	for _, d := range held {
+		finished[id(d.Message)] = !d.Claim.Lost()
+	}
 	e.ack(old, held)
 	wait, cancel := e.Soon()
 	defer cancel()
 	fresh := messages("fresh", 16*e.Partitions, 4*e.Partitions)
 	e.append(b, topic, fresh...)
-	finished := map[string]bool{}
-	for _, m := range all {
-		finished[id(m)] = true
-	}
 	select {
 	case ds := <-got:
 		for _, d := range ds {
