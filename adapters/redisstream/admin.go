@@ -165,18 +165,15 @@ func (b *Backend) shapeOf(ctx context.Context, topic string) (n int, created boo
 	if err := durable.CheckTopic(topic); err != nil {
 		return 0, false, err
 	}
-	n, keep, err := b.lookUp(ctx, topic)
+	seen := b.shapes.seen()
+	n, created, keep, err := b.lookUp(ctx, topic)
 	if err != nil {
 		return 0, false, err
 	}
-	count, err := b.control.Exists(ctx, topicKey(topic)).Result() // afterwards, for a server that forgets between the two
-	if err != nil {
-		return 0, false, unavailable(ctx, err)
+	if created { // what the server forgot is stored again by those who know it
+		b.shapes.refresh(topic, seen, n, keep)
 	}
-	if count > 0 { // what the server forgot is stored again by those who know it
-		b.shapes.put(topic, n, keep)
-	}
-	return n, count > 0, nil
+	return n, created, nil
 }
 
 // info describes a stream; one that does not exist is empty.

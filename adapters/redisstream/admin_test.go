@@ -1,6 +1,7 @@
 package redisstream
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -68,24 +69,73 @@ func TestATopicOfSeveralPartitions(t *testing.T) {
 	}
 }
 
+// overtaker has what happen behind the next HMGET, before its caller goes on.
+type overtaker struct {
+	what func()
+}
+
+func (overtaker) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (overtaker) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (o *overtaker) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if what := o.what; what != nil && cmd.Name() == "hmget" {
+			o.what = nil
+			what()
+		}
+		return err
+	}
+}
+
 // TestALookAtTheServerThatWasOvertakenIsNotKept has a topic be deleted, or made, while its shape is looked up.
 func TestALookAtTheServerThatWasOvertakenIsNotKept(t *testing.T) {
+	addr := testenv.Redis(t)
+	cfg := Config{Connection: Connection{Addr: addr}}
+	other, raw := open(t, cfg), client(t, addr)
+	for name, look := range map[string]func(b *Backend, topic string) error{
+		"partitions": func(b *Backend, topic string) error { _, err := b.partitions(t.Context(), topic); return err },
+		"shapeOf":    func(b *Backend, topic string) error { _, _, err := b.shapeOf(t.Context(), topic); return err },
+	} {
+		for _, known := range []bool{true, false} { // to the process, before it looks
+			topic, b, over := testenv.Name(t, "t"), open(t, cfg), new(overtaker)
+			b.control.AddHook(over)
+			spec := durable.TopicSpec{Name: topic, Partitions: 4}
+			must(t, other.CreateTopic(t.Context(), spec))
+			if known {
+				b.shapes.expect(topic, 4)
+			}
+			over.what = func() { must(t, b.DeleteTopic(t.Context(), topic)) }
+			must(t, look(b, topic))
+			if n, err := b.partitions(t.Context(), topic); n != 1 || err != nil || raw.Exists(t.Context(), topicKey(topic)).Val() != 0 {
+				t.Errorf("%s, known %t: got %d partitions, %v, of a topic that is gone, want 1 and nothing stored", name, known, n, err)
+			}
+			b.shapes.forget(topic)
+			over.what = func() { must(t, b.CreateTopic(t.Context(), spec)) }
+			must(t, look(b, topic))
+			if n, err := b.partitions(t.Context(), topic); n != 4 || err != nil {
+				t.Errorf("%s, known %t: got %d partitions, %v, of a topic that was made, want 4", name, known, n, err)
+			}
+		}
+	}
+}
+
+// TestAnOvertakenLookIsTakenAgain is of a look that another topic's making overtook: nobody waits for it.
+func TestAnOvertakenLookIsTakenAgain(t *testing.T) {
 	var s shapes
 	s.expect("t", 4)
-	was, _ := s.get("t")
-	s.forget("t")
-	s.refresh("t", was, 4, keeping{})
-	if now, _ := s.get("t"); now != nil {
-		t.Errorf("got %+v of a topic that is gone, want nothing", now)
+	s.get("t")
+	seen := s.seen()
+	s.expect("another", 2)
+	s.refresh("t", seen, 4, keeping{})
+	if _, fresh := s.get("t"); fresh {
+		t.Error("got a look that goes on, want the next one")
 	}
-	s.expect("t", 3)
-	s.refresh("t", nil, 1, keeping{})
-	if now, _ := s.get("t"); now == nil || now.n != 3 {
-		t.Errorf("got %+v of a topic that was made, want its 3 partitions", now)
-	}
-	was, _ = s.get("t")
-	s.refresh("t", was, 5, keeping{maxLen: 7})
-	if now, _ := s.get("t"); now.n != 5 || now.keep.maxLen != 7 {
+	s.refresh("t", s.seen(), 5, keeping{maxLen: 7})
+	if now, fresh := s.get("t"); !fresh || now.n != 5 || now.keep.maxLen != 7 {
 		t.Errorf("got %+v after a look, want what it found", now)
 	}
 }

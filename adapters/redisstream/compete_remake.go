@@ -35,7 +35,7 @@ func (m *reader) shaped(s *share) (bool, error) {
 	if err := m.atMaster(m.ctx, s, func(redis.Pipeliner) {}); err != nil {
 		return false, err
 	}
-	n, _, err := m.b.lookUp(m.ctx, s.topic)
+	n, _, _, err := m.b.lookUp(m.ctx, s.topic)
 	if err != nil || n == s.of || s.of == 1 {
 		return n == s.of, err
 	}

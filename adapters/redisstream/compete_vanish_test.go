@@ -86,7 +86,7 @@ func TestAGroupThatVanishesIsMadeAgainAndToldOnce(t *testing.T) {
 
 // lookUpPartitions asks the server past the cache.
 func (b *Backend) lookUpPartitions(ctx context.Context, topic string) (int, error) {
-	n, _, err := b.lookUp(ctx, topic)
+	n, _, _, err := b.lookUp(ctx, topic)
 	return n, err
 }
 

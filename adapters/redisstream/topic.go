@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -120,6 +121,14 @@ type shape struct {
 type shapes struct {
 	mu      sync.Mutex
 	byTopic map[string]*shape
+	changes uint64 // how often one was noted that no look had found, or forgotten
+}
+
+// seen is what refresh wants to know of before the look.
+func (s *shapes) seen() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changes
 }
 
 // get returns what is cached, nil where that is nothing; fresh is false where the caller is to look it up.
@@ -138,12 +147,15 @@ func (s *shapes) get(topic string) (c *shape, fresh bool) {
 	}
 }
 
-// refresh is put, after a look at the server that began when was stood: what others noted or forgot since then is newer.
-func (s *shapes) refresh(topic string, was *shape, n int, k keeping) {
+// refresh stores what a look at the server found, before which seen was asked: what others noted or forgot since then is
+// newer, and the next get has it looked up again.
+func (s *shapes) refresh(topic string, seen uint64, n int, k keeping) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byTopic[topic] == was {
+	if s.changes == seen {
 		s.set(topic, &shape{n: n, keep: k, until: time.Now().Add(shapeTTL)})
+	} else if c := s.byTopic[topic]; c != nil {
+		c.looking = false
 	}
 }
 
@@ -162,16 +174,11 @@ func (s *shapes) kept(topic string) keeping {
 	return keeping{}
 }
 
-func (s *shapes) put(topic string, n int, k keeping) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.set(topic, &shape{n: n, keep: k, until: time.Now().Add(shapeTTL)})
-}
-
 // expect notes the number of partitions of a topic that was just made or found. The next get has it looked up.
 func (s *shapes) expect(topic string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changes++
 	s.set(topic, &shape{n: n, keep: s.kept(topic)})
 }
 
@@ -186,6 +193,7 @@ func (s *shapes) set(topic string, to *shape) {
 func (s *shapes) forget(topic string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changes++
 	delete(s.byTopic, topic)
 }
 
@@ -196,7 +204,8 @@ func (b *Backend) partitions(ctx context.Context, topic string) (int, error) {
 	if fresh {
 		return was.n, nil
 	}
-	found, keep, err := b.lookUp(ctx, topic)
+	seen := b.shapes.seen()
+	found, _, keep, err := b.lookUp(ctx, topic)
 	if err == nil && was != nil && was.n > 1 && found == 1 {
 		keep = was.keep
 		found, err = b.restore(ctx, topic, was.n, keep)
@@ -207,18 +216,18 @@ func (b *Backend) partitions(ctx context.Context, topic string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	b.shapes.refresh(topic, was, found, keep)
+	b.shapes.refresh(topic, seen, found, keep)
 	return found, nil
 }
 
-// lookUp asks the server for the number of partitions of topic and for how much of it is kept.
-func (b *Backend) lookUp(ctx context.Context, topic string) (int, keeping, error) {
+// lookUp asks the server for the number of partitions of topic, one where it was not created, and how much of it is kept.
+func (b *Backend) lookUp(ctx context.Context, topic string) (n int, created bool, k keeping, err error) {
 	values, err := b.control.HMGet(ctx, topicKey(topic), fieldParts, fieldLen, fieldRetention, "version").Result()
 	if err != nil {
-		return 0, keeping{}, fmt.Errorf("redisstream: partitions of %q: %w", topic, unavailable(ctx, err))
+		return 0, false, keeping{}, fmt.Errorf("redisstream: partitions of %q: %w", topic, unavailable(ctx, err))
 	}
 	if version, ok := values[3].(string); ok && version != "1" {
-		return 0, keeping{}, laterVersion("topic "+strconv.Quote(topic), version)
+		return 0, false, keeping{}, laterVersion("topic "+strconv.Quote(topic), version)
 	}
 	numbers := [3]int64{1}
 	for i, name := range []string{fieldParts, fieldLen, fieldRetention} {
@@ -228,12 +237,14 @@ func (b *Backend) lookUp(ctx context.Context, topic string) (int, keeping, error
 		}
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 0 || i == 0 && (n < 1 || n > mostPartitions) {
-			return 0, keeping{}, fmt.Errorf("redisstream: partitions of %q: the field %q of %q is %q, no number in range",
+			return 0, false, keeping{}, fmt.Errorf("redisstream: partitions of %q: the field %q of %q is %q, no number in range",
 				topic, name, topicKey(topic), text)
 		}
 		numbers[i] = n
 	}
-	return int(numbers[0]), keeping{maxLen: numbers[1], retention: time.Duration(numbers[2]) * time.Millisecond}, nil
+	k = keeping{maxLen: numbers[1], retention: time.Duration(numbers[2]) * time.Millisecond}
+	created = slices.ContainsFunc(values, func(v any) bool { return v != nil })
+	return int(numbers[0]), created, k, nil
 }
 
 // unavailable is passing, but for the end of ctx, the caller's: a time of its own that a dial ran out of may pass.
