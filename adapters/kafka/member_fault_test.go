@@ -178,6 +178,13 @@ func slowly(t testing.TB, b *Backend, g durable.Group, h *durabletest.History, a
 		}, durable.ProcessOptions{MaxInFlight: 64})
 	}()
 	return func() {
+		select {
+		case err := <-ended:
+			t.Errorf("member %s ended before it was stopped: %v", g.Member, err)
+			stop()
+			return
+		default:
+		}
 		stop()
 		if err := <-ended; errors.Is(err, durable.ErrUnavailable) {
 			t.Log(err)
