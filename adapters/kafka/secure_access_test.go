@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -21,12 +22,12 @@ func groupRight(user, group string, op sarama.AclOperation) testenv.Access {
 	return testenv.Access{User: user, Resource: sarama.AclResourceGroup, Name: group, Operation: op}
 }
 
-// guest is a backend of a new user with no rights, and a topic with one event.
+// guest is a backend of a new user with no rights, and a topic with one event. Its append timeout ends nothing.
 func guest(t *testing.T, k *testenv.SecureKafka) (b *Backend, user, topic string) {
 	t.Helper()
 	user = testenv.Name(t, "user")
 	k.AddUser(user)
-	cfg := Config{Brokers: []string{k.SASL}, SASL: SASL{Mechanism: SASLScramSHA256, User: user, Password: testenv.KafkaPassword}}
+	cfg := Config{Brokers: []string{k.SASL}, AppendTimeout: time.Hour, SASL: SASL{Mechanism: SASLScramSHA256, User: user, Password: testenv.KafkaPassword}}
 	testenv.Await(t, soon, func() bool { // a broker hears of a new user a little later
 		first, err := Open(t.Context(), patient(cfg))
 		if err == nil {
@@ -62,9 +63,13 @@ func isRefusal(t *testing.T, what string, err error, words ...string) {
 	}
 }
 
-// isNotStored checks that an append was refused for good, and the outcome is known.
-func isNotStored(t *testing.T, err error) {
+// isNotAppended checks that an append of n messages is refused for good, soon, and the outcome is known.
+func isNotAppended(t *testing.T, b *Backend, topic string, n int) {
 	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), soon, errors.New("the append was tried again and again"))
+	defer cancel()
+	_, err := b.Append(ctx, topic, events(n, oneKey)...)
+	isRefusal(t, "append", err, topic, "Write on the topic")
 	var batch *durable.BatchError
 	if !errors.As(err, &batch) {
 		t.Fatalf("got %v, want a BatchError", err)
@@ -105,9 +110,7 @@ func mayOnlyRead(t *testing.T, k *testenv.SecureKafka) {
 	if n, err := replayError(t.Context(), b, topic); n != 1 || err != nil {
 		t.Errorf("replayed %d, %v, want one record", n, err)
 	}
-	_, err = b.Append(t.Context(), topic, events(2, oneKey)...)
-	isRefusal(t, "append", err, topic, "Write on the topic")
-	isNotStored(t, err)
+	isNotAppended(t, b, topic, 2)
 	isRefusal(t, "create a topic", b.CreateTopic(t.Context(), durable.TopicSpec{Name: "other"}), "other", "Create on the topic")
 	isRefusal(t, "delete the topic", b.DeleteTopic(t.Context(), topic), topic, "Delete on the topic")
 	isRefusal(t, "delete the group", b.DeleteGroup(t.Context(), group, topic), group, "Delete on the group")
@@ -118,12 +121,10 @@ func mayOnlyRead(t *testing.T, k *testenv.SecureKafka) {
 
 func mayOnlyWrite(t *testing.T, k *testenv.SecureKafka) {
 	b, user, topic := guest(t, k)
-	_, err := b.Append(t.Context(), topic, events(1, oneKey)...)
-	isRefusal(t, "append without any right", err, topic, "Write on the topic")
-	isNotStored(t, err)
+	isNotAppended(t, b, topic, 1)
 	k.Allow(topicRight(user, topic, sarama.AclOperationWrite))
 	mustAppend(t, b, topic, events(3, oneKey)...)
-	_, err = replayError(t.Context(), b, topic)
+	_, err := replayError(t.Context(), b, topic)
 	isRefusal(t, "replay", err, topic, "Read on the topic")
 	group := testenv.Name(t, "g")
 	g := durable.Group{Name: group, Topics: durable.Topics(topic)}
@@ -213,9 +214,7 @@ func writingIsRevoked(t *testing.T, k *testenv.SecureKafka) {
 	mustAppend(t, b, topic, events(1, oneKey)...)
 	for range 2 {
 		k.Revoke(write)
-		_, err := b.Append(t.Context(), topic, events(1, oneKey)...)
-		isRefusal(t, "append", err, topic, "Write on the topic")
-		isNotStored(t, err)
+		isNotAppended(t, b, topic, 1)
 		k.Allow(write)
 		mustAppend(t, b, topic, events(1, oneKey)...)
 	}
