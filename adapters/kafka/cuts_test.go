@@ -102,11 +102,15 @@ func TestAHandOverCommitsWhatWasHandledThoughItsConnectionBreaks(t *testing.T) {
 		return moved >= 0
 	}, "a claim is draining")
 	s := first.(*consumer).seat
-	s.mu.Lock()
-	if s.side != nil {
+	testenv.Await(t, soon, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.side == nil {
+			return false
+		}
 		_ = s.side.Close()
-	}
-	s.mu.Unlock()
+		return true
+	}, "there is a connection, which breaks")
 	if err := first.Ack(t.Context(), ds[moved]); err != nil {
 		t.Fatal(err)
 	}
