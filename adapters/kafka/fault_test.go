@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -72,12 +73,7 @@ func TestCloseIsBoundedByItsContextWhileTheBrokerIsFrozen(t *testing.T) {
 	if err := b.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the end of the context", err)
 	}
-	left := goleak.Find(others)
-	for end := time.Now().Add(soon); left != nil && time.Now().Before(end); left = goleak.Find(others) {
-	}
-	if left != nil { // though the broker is still frozen
-		t.Error(left)
-	}
+	leaktest.None(t, others) // though the broker is still frozen
 }
 
 func TestAFrozenOrKilledBroker(t *testing.T) {

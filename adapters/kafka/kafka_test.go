@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"go.uber.org/goleak"
 
 	"github.com/dualstream/dualstream/durable"
+	"github.com/dualstream/dualstream/internal/leaktest"
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
@@ -28,17 +28,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", sideBySide); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(lasting{m}, testenv.Leaks()...)
-}
-
-// lasting runs tests and gives what they left behind time to end, on a machine that may stand still.
-type lasting struct{ m *testing.M }
-
-func (l lasting) Run() int {
-	code := l.m.Run()
-	for end := time.Now().Add(soon); code == 0 && goleak.Find(testenv.Leaks()...) != nil && time.Now().Before(end); {
-	}
-	return code
+	leaktest.Main(m, testenv.Leaks()...)
 }
 
 // opened is a backend on the shared Kafka that closes with the test.
