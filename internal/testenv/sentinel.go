@@ -19,7 +19,7 @@ const (
 	// masterSilence is when the sentinels call a master dead. With 1 s, a machine short of processor time saw a
 	// second failover, back to the old master; with 3 s, one that stood still for so long would see one.
 	masterSilence = 5 * time.Second
-	// failoverTimeout bounds what Failover waits for; it takes about 5 s.
+	// failoverTimeout bounds what Failover waits for; it takes about 7 s.
 	failoverTimeout = 60 * time.Second
 )
 
