@@ -71,22 +71,13 @@ func (b *Backend) create(ctx context.Context, spec durable.TopicSpec) error {
 	return err
 }
 
-// visible waits until the brokers tell of topic and its leaders, and returns its number of partitions. The incarnation
-// deleted, "" for none, is not meant: an append to it would go with it.
+// visible waits until a broker tells of topic and its leaders, and the client as that broker does, and returns its number
+// of partitions. The incarnation deleted, "" for none, is not meant: an append to it would go with it.
 func (b *Backend) visible(ctx context.Context, topic, deleted string) (int, error) {
 	for {
-		err := b.client.RefreshMetadata(topic)
-		is := ""
-		if err == nil && deleted != "" {
-			is, err = incarnation(b.client, topic)
-		}
-		if err == nil && (is == "" || is != deleted) {
-			all, _ := b.client.Partitions(topic)
-			ready, _ := b.client.WritablePartitions(topic)
-			if len(all) > 0 && len(all) == len(ready) {
-				_, _, err := bounds(b.client, topic, all[len(all)-1]) // the leader is in office
-				return len(all), translate(err)
-			}
+		n, err := b.told(topic, deleted)
+		if n > 0 && err == nil {
+			return n, nil
 		}
 		if err != nil && !errors.Is(err, sarama.ErrUnknownTopicOrPartition) && !errors.Is(err, sarama.ErrLeaderNotAvailable) {
 			return 0, translate(err)
@@ -99,6 +90,34 @@ func (b *Backend) visible(ctx context.Context, topic, deleted string) (int, erro
 			return 0, durable.ErrClosed
 		}
 	}
+}
+
+// told is the number of partitions of topic where a broker tells of it, of another incarnation than deleted, with all
+// leaders, and the client, which may ask another broker, has heard the same; else 0. A leader may not have heard of it yet.
+func (b *Backend) told(topic, deleted string) (int, error) {
+	resp, err := oneAnswer(b.client, topic)
+	if err != nil {
+		return 0, err
+	}
+	found, err := incarnationsIn(resp)
+	if id, ok := found[topic]; err != nil || !ok || id != "" && id == deleted {
+		return 0, err
+	}
+	if err := b.client.RefreshMetadata(topic); err != nil {
+		return 0, err
+	}
+	told := resp.Topics[0].Partitions
+	if known, err := b.client.Partitions(topic); err != nil || len(known) != len(told) {
+		return 0, err
+	}
+	for _, p := range told {
+		leader, epoch, err := b.client.LeaderAndEpoch(topic, p.ID)
+		if err != nil || leader.ID() != p.Leader || epoch != p.LeaderEpoch {
+			return 0, err
+		}
+	}
+	_, _, err = bounds(b.client, topic, int32(len(told)-1)) // the leader is in office
+	return len(told), err
 }
 
 // DeleteTopic implements durable.Administrator.

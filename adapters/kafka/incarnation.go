@@ -26,15 +26,22 @@ func incarnationOf(id sarama.Uuid) string {
 
 // incarnations asks for those of topics; one that does not exist is not among them.
 func incarnations(client sarama.Client, topics ...string) (map[string]string, error) {
-	var err error
+	resp, err := oneAnswer(client, topics...)
+	if err != nil {
+		return nil, err
+	}
+	return incarnationsIn(resp)
+}
+
+// oneAnswer is what one broker tells of topics. The client itself may know of them from another one.
+func oneAnswer(client sarama.Client, topics ...string) (resp *sarama.MetadataResponse, err error) {
 	for range incarnationTries {
 		broker := client.LeastLoadedBroker()
 		if broker == nil {
 			return nil, sarama.ErrOutOfBrokers
 		}
-		var resp *sarama.MetadataResponse
 		if resp, err = broker.GetMetadata(sarama.NewMetadataRequest(client.Config().Version, topics)); err == nil {
-			return incarnationsIn(resp)
+			return resp, nil
 		}
 		_ = client.RefreshMetadata(topics...) // puts a broker that does not answer aside
 	}

@@ -74,6 +74,61 @@ func TestATopicIsNotTakenForItsDeletedNamesake(t *testing.T) {
 	}
 }
 
+// behind is a client of a broker that hears of the end of a topic later than others: its first looks change nothing.
+type behind struct {
+	sarama.Client
+	looks int
+}
+
+func (c *behind) RefreshMetadata(topics ...string) error {
+	if c.looks--; c.looks >= 0 {
+		return nil
+	}
+	return c.Client.RefreshMetadata(topics...)
+}
+
+func TestATopicHasNotThePartitionsOfItsDeletedNamesake(t *testing.T) {
+	t.Parallel()
+	b, other := opened(t), opened(t)
+	topic := newTopic(t, b, 1)
+	before, err := incarnation(b.client, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remake(t, other, topic, 4)
+	b.client = &behind{b.client, 3}
+	if n, err := b.visible(t.Context(), topic, before); n != 4 || err != nil {
+		t.Errorf("got %d partitions, %v, want the 4 of the topic that was made again", n, err)
+	}
+	if known, err := b.client.Partitions(topic); len(known) != 4 || err != nil {
+		t.Errorf("then the client knows the partitions %v, %v, want 4", known, err)
+	}
+}
+
+// unheard is a client of brokers that have not heard of the topics that they lead, for the first questions.
+type unheard struct {
+	sarama.Client
+	questions int
+}
+
+func (c *unheard) GetOffset(topic string, partition int32, at int64) (int64, error) {
+	if c.questions--; c.questions >= 0 {
+		return 0, sarama.ErrUnknownTopicOrPartition
+	}
+	return c.Client.GetOffset(topic, partition, at)
+}
+
+func TestATopicIsMadeWhenItsLeaderHasHeardOfIt(t *testing.T) {
+	t.Parallel()
+	b := opened(t)
+	c := &unheard{b.client, 3}
+	b.client = c
+	newTopic(t, b, 1)
+	if c.questions >= 0 {
+		t.Errorf("%d questions are left, want none", c.questions)
+	}
+}
+
 func TestADeletedTopicEndsNeitherTheMemberNorItsOtherTopics(t *testing.T) {
 	t.Parallel()
 	b := openOn(t, quickly(t))
