@@ -37,17 +37,34 @@ func openSoon(t *testing.T, cfg Config) *Backend {
 	return b
 }
 
-// process is durable.Process of a member that joins as soon as the server answers in time.
-func process(ctx context.Context, b *Backend, g durable.Group, h message.NoPublishHandlerFunc) error {
+// lateJoin is a backend whose members join as soon as the server answers in time. What comes then is left to Process.
+type lateJoin struct{ *Backend }
+
+var errNotJoined = errors.New("left before it joined")
+
+func (b lateJoin) Consume(ctx context.Context, g durable.Group) (durable.Consumer, error) {
 	for {
-		err := durable.Process(ctx, b, g, h, durable.ProcessOptions{})
-		if ctx.Err() != nil || !errors.Is(err, durable.ErrUnavailable) {
-			return err
+		c, err := b.Backend.Consume(ctx, g)
+		if err == nil {
+			return c, nil
 		}
-		if !pauseFor(ctx, 100*time.Millisecond) {
-			return nil
+		if ctx.Err() != nil {
+			return nil, errNotJoined
 		}
+		if !errors.Is(err, durable.ErrUnavailable) {
+			return nil, err
+		}
+		pauseFor(ctx, 100*time.Millisecond)
 	}
+}
+
+// process is durable.Process of a member that is patient while it joins, and then no more than any other.
+func process(ctx context.Context, b *Backend, g durable.Group, h message.NoPublishHandlerFunc) error {
+	err := durable.Process(ctx, lateJoin{b}, g, h, durable.ProcessOptions{})
+	if errors.Is(err, errNotJoined) {
+		return nil
+	}
+	return err
 }
 
 // newFollowed has a member of a group consume until the test ends.
