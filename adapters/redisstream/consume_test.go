@@ -61,7 +61,7 @@ func store(t testing.TB, b *Backend, topic string, from, to int) {
 // client is for looking at a server, which may stand still for a while: nothing is sent twice.
 func client(t testing.TB, addr string) *redis.Client {
 	const patience = 30 * time.Second
-	c := redis.NewClient(&redis.Options{Addr: addr, DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience})
+	c := redis.NewClient(&redis.Options{Addr: addr, DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, MaxRetries: -1})
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
