@@ -17,6 +17,9 @@ import (
 	"github.com/dualstream/dualstream/internal/testenv"
 )
 
+// concurrency is that of a member in a process.
+const concurrency = 4
+
 // processMember is a member in a process of its own. Its handlers take 20 ms and note start and end in a list on a
 // Redis, whose order is that of all processes.
 func processMember() {
@@ -49,7 +52,7 @@ func processMember() {
 			return fmt.Errorf("%w: %w", err, note("cut", m))
 		}
 		return note("end", m)
-	}, durable.ProcessOptions{Concurrency: 4})
+	}, durable.ProcessOptions{Concurrency: concurrency})
 	fmt.Println("fault", err)
 }
 
@@ -119,17 +122,27 @@ func (p *processes) awaitBacklog(members ...string) {
 func (p *processes) judge() {
 	p.t.Helper()
 	p.awaitCommitted()
-	finish := map[string]func(){}
-	for _, l := range p.lines() {
+	finish, died, late := map[string]func(){}, map[string]bool{}, 0
+	lines := p.lines()
+	for i, l := range lines {
 		w := append(strings.Fields(l), "", "", "")
 		switch run := w[1] + " " + w[3]; w[0] {
 		case "start":
+			if died[w[1]] && cut(lines[i+1:], l) {
+				late++
+				continue
+			}
 			finish[run] = p.history.Started(w[1], w[2], w[3])
 		case "end":
 			finish[run]()
 		case "died":
 			p.history.Died(w[1])
+			died[w[1]] = true
 		}
+	}
+	// They were on their way to the list when their member was frozen. What was queued behind them must not follow.
+	if late > concurrency {
+		p.t.Errorf("got %d handlers that began without the lease, want at most the %d that were beginning", late, concurrency)
 	}
 	promise := durabletest.Promise{Ordered: p.p.ordered(), Exclusive: p.p.ordered(), Window: durable.DefaultMaxInFlight}
 	report := p.history.Check(promise)
@@ -139,6 +152,13 @@ func (p *processes) judge() {
 	if len(report.Stale) > 0 {
 		p.t.Log(strings.Join(p.lines(), "\n"))
 	}
+}
+
+// cut tells whether the run that began with the line start ended because its claim was lost.
+func cut(after []string, start string) bool {
+	run := strings.TrimPrefix(start, "start")
+	i := slices.IndexFunc(after, func(l string) bool { return strings.HasSuffix(l, run) })
+	return i >= 0 && strings.HasPrefix(after[i], "cut")
 }
 
 func TestAMemberIsKilledAmidHandlers(t *testing.T) {
