@@ -54,14 +54,21 @@ func remake(t testing.TB, b *Backend, topic string, n int) {
 	}, "the topic is made again")
 }
 
-func TestATopicIsNotTakenForItsDeletedNamesake(t *testing.T) {
-	t.Parallel()
-	b, other := opened(t), opened(t)
-	topic := newTopic(t, b, 1)
-	before, err := incarnation(b.client, topic)
+// namesake is a topic of one partition, its incarnation, and two backends: one that is to be deceived and one to remake it.
+func namesake(t *testing.T) (b, other *Backend, topic, is string) {
+	t.Helper()
+	b, other = opened(t), opened(t)
+	topic = newTopic(t, b, 1)
+	is, err := incarnation(b.client, topic)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b, other, topic, is
+}
+
+func TestATopicIsNotTakenForItsDeletedNamesake(t *testing.T) {
+	t.Parallel()
+	b, other, topic, before := namesake(t)
 	told := make(chan string, 1)
 	go func() {
 		_, _ = b.visible(t.Context(), topic, before)
@@ -89,12 +96,7 @@ func (c *behind) RefreshMetadata(topics ...string) error {
 
 func TestATopicHasNotThePartitionsOfItsDeletedNamesake(t *testing.T) {
 	t.Parallel()
-	b, other := opened(t), opened(t)
-	topic := newTopic(t, b, 1)
-	before, err := incarnation(b.client, topic)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b, other, topic, before := namesake(t)
 	remake(t, other, topic, 4)
 	b.client = &behind{b.client, 3}
 	if n, err := b.visible(t.Context(), topic, before); n != 4 || err != nil {
